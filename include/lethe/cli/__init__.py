@@ -1,0 +1,64 @@
+"""`lethe`: the command line, without Airflow, against any PostgreSQL.
+
+Stores are found as Airflow finds them: through AIRFLOW_CONN_<ID> variables.
+
+    exit code  meaning
+    0          done, nothing is wrong
+    1          something was found: the policy has problems, or expired data remains
+    2          the command was not understood
+    3          a plan waits for a person, or a person said no
+    4          refused: the policy, the schema or the store is not what was planned for, or a bound was passed
+    5          a store or a connection failed
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import click
+
+from lethe.cli.policy import policy
+from lethe.cli.store import store
+from lethe.cli.sweep import apply, approve, confirm, plan, plans, verify
+from lethe.errors import ConfigError, LetheError, NotApproved, PlanError, PolicyError, SchemaMismatch, StoreError
+
+
+def exit_code(error: LetheError) -> int:
+    """The exit code that tells what kind of error it was."""
+    codes: tuple[tuple[type[LetheError], int], ...] = (
+        (PolicyError, 1),
+        (NotApproved, 3),
+        (SchemaMismatch, 4),
+        (PlanError, 4),
+        (StoreError, 5),
+        (ConfigError, 5),
+    )
+    return next(code for kind, code in codes if isinstance(error, kind))
+
+
+class _Group(click.Group):
+    """Commands that say an error in words and end with its exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LetheError as error:
+            _end(error)
+
+
+def _end(error: LetheError) -> NoReturn:
+    for line in str(error).splitlines():
+        click.echo(line, err=True)
+    raise SystemExit(exit_code(error))
+
+
+@click.group(cls=_Group, epilog="Exit codes: 0 fine, 1 found something, 2 usage, 3 waits for a person, 4 refused, 5 a store failed.")
+def main() -> None:
+    """Make a company forget personal data when it promised to, and prove it.
+
+    The way is policy, plan, approve, apply, verify. `plan` changes nothing: it is the dry run.
+    """
+
+
+for command in (policy, plan, approve, confirm, apply, verify, plans, store):
+    main.add_command(command)

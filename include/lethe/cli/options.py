@@ -1,0 +1,57 @@
+"""Options that several commands share, and how a command opens Lethe."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+
+from lethe import clock
+from lethe.connections import conninfo_from_environment
+from lethe.run import Lethe
+
+rules_option = click.option(
+    "--rule", "rules", multiple=True, metavar="NAME", help="Only this rule; may be given several times."
+)
+now_option = click.option(
+    "--now",
+    "now",
+    metavar="DATE|TIME",
+    callback=lambda _context, _option, text: _moment(text),
+    help="The day, or the moment with its zone, to plan for; this moment when left out. Never later than it is.",
+)
+
+
+def _moment(text: str | None) -> datetime | date | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f'found "{text}", expected a date such as 2025-03-01') from None
+    if len(text) <= len("2025-03-01"):
+        return moment.date()
+    if moment.tzinfo is None:
+        raise click.BadParameter(f'found "{text}", a time without zone; add one, such as +01:00')
+    return moment
+
+
+def open_lethe(directory: Path) -> Lethe:
+    """Lethe over the policy directory and the connections of the environment."""
+    return Lethe.open(directory, conninfo_from_environment)
+
+
+def moment_of(given: datetime | date | None, zone: ZoneInfo) -> datetime:
+    """The moment that --now means: the clock's own, or the end of a given day in the organisation's zone."""
+    if given is None:
+        return clock.now()
+    if isinstance(given, datetime):
+        return given
+    return datetime.combine(given, time(23, 59), tzinfo=zone).astimezone(UTC)
+
+
+def chosen(lethe: Lethe, rules: tuple[str, ...]) -> tuple[str, ...]:
+    """The rules asked for, all when none is; PolicyError for one that the policy does not have."""
+    return tuple(lethe.rule(name).name for name in rules) or tuple(lethe.policy.rules)

@@ -1,0 +1,55 @@
+"""`lethe store`: what a store's owner runs, and whether the store is what the policy says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lethe.cli.options import open_lethe
+from lethe.cli.policy import directory_option
+from lethe.errors import ConfigError, LetheError
+from lethe.sql import script
+from lethe.stores.postgres.grants import WORKER, grants
+
+
+@click.group()
+def store() -> None:
+    """Prepare stores for Lethe, and check them against the policy."""
+
+
+@store.command(name="grants")
+@click.argument("name")
+@click.option("--role", default=WORKER, show_default=True, help="The database role that Lethe signs in with.")
+@directory_option
+def print_grants(name: str, role: str, directory: Path) -> None:
+    """Print the SQL that the owner of store NAME runs once; NAME `state` means Lethe's own database lethe_state."""
+    if name == "state":
+        click.echo(script("store") + "\n" + script("state"), nl=False)
+        return
+    with open_lethe(directory) as lethe:
+        if name not in lethe.policy.stores:
+            raise click.UsageError(f'found no store "{name}", expected state, or one of: {", ".join(lethe.policy.stores)}')
+        click.echo(grants(lethe.policy, lethe.policy.stores[name], role), nl=False)
+
+
+@store.command()
+@directory_option
+def check(directory: Path) -> None:
+    """Compare every rule with the live schema of its store; changes nothing."""
+    failed: list[LetheError] = []
+    with open_lethe(directory) as lethe:
+        for rule in lethe.policy.rules.values():
+            try:
+                warnings = lethe.store(rule).check(rule)
+            except ConfigError:
+                raise
+            except LetheError as error:
+                failed.append(error)
+                click.echo(str(error))
+            else:
+                click.echo(f"{rule.name}: agrees with {rule.dataset.store}.{rule.dataset.table}")
+                for warning in warnings:
+                    click.echo(f"  warning: {warning}")
+    if failed:
+        raise SystemExit(4)

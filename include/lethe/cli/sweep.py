@@ -1,0 +1,210 @@
+"""The way of the data as commands: plan, approve, apply, verify; `confirm` and `plans` beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from lethe.cli.options import chosen, moment_of, now_option, open_lethe, rules_option
+from lethe.cli.policy import directory_option, json_option, language_option
+from lethe.cli.show import plan_as_json, plan_as_text
+from lethe.errors import LetheError, PlanError
+from lethe.model import Plan, Receipt, Verdict
+from lethe.run import Acted, Lethe
+
+_T = TypeVar("_T")
+
+
+@click.command()
+@rules_option
+@now_option
+@directory_option
+@json_option
+@language_option
+def plan(rules: tuple[str, ...], now: datetime | date | None, directory: Path, as_json: bool, lang: str) -> None:
+    """Say what is due and why the rest is kept; changes no data. This is the dry run."""
+    run, shown = uuid4().hex, []
+    with open_lethe(directory) as lethe:
+        moment = moment_of(now, lethe.policy.organisation.zone)
+
+        def show(name: str) -> None:
+            made = lethe.plan(name, moment, run)
+            gate = lethe.gate(made.digest)
+            if as_json:
+                shown.append(plan_as_json(made, gate))
+            else:
+                click.echo(plan_as_text(made, gate, lethe.policy, lang))
+
+        failed = _each(chosen(lethe, rules), show)
+    if as_json:
+        click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
+    _raise_first(failed)
+
+
+@click.command()
+@click.argument("digest")
+@click.option("--reject", is_flag=True, help="Say no: nothing is done with this plan.")
+@directory_option
+def approve(digest: str, reject: bool, directory: Path) -> None:
+    """Approve the plan with this DIGEST, or its unmistakable beginning.
+
+    Who approves is the database role that signs in to lethe_state, never an option. An answer stands.
+    """
+    with open_lethe(directory) as lethe:
+        whole = lethe.state.whole_digest(digest)
+        role = lethe.policy.organisation.privacy_officer
+        if not lethe.answer(whole, not reject, via="cli", role=role):
+            raise PlanError(f"plan {whole[:12]}: it was answered before, and that answer stands; see `lethe plans`")
+    click.echo(f"plan {whole[:12]}: {'rejected' if reject else 'approved'} as {role}")
+
+
+@click.command()
+@click.argument("rule")
+@directory_option
+def confirm(rule: str, directory: Path) -> None:
+    """Confirm the assumed period of RULE as it now reads, so that it may act."""
+    with open_lethe(directory) as lethe:
+        new = lethe.confirm(rule)
+        keep = lethe.rule(rule).keep
+    click.echo(f"rule {rule}: {keep} {'is confirmed' if new else 'was confirmed before'}")
+
+
+@click.command()
+@click.argument("digests", metavar="[DIGEST]...", nargs=-1)
+@now_option
+@directory_option
+@json_option
+def apply(digests: tuple[str, ...], now: datetime | date | None, directory: Path, as_json: bool) -> None:
+    """Carry out approved plans: those named by DIGEST, or all that are approved and not carried out.
+
+    Stopped half-way, it goes on where it was when it is called again; nothing is done or recorded twice.
+    """
+    run, done = uuid4().hex, []
+    with open_lethe(directory) as lethe:
+        moment = moment_of(now, lethe.policy.organisation.zone)
+        wanted = [lethe.state.whole_digest(digest) for digest in digests] or list(lethe.ready(moment))
+
+        def carry_out(digest: str) -> None:
+            acted, remaining = _carry_out(lethe, digest, moment, run, quiet=as_json)
+            done.append({"plan": digest, "rows": acted.rows, "reach": acted.reach, "remaining": remaining})
+
+        failed = _each(wanted, carry_out)
+    if as_json:
+        click.echo(json.dumps(done, indent=2))
+    elif not wanted:
+        click.echo("nothing is approved and waiting to be carried out")
+    _raise_first(failed)
+    if any(entry["remaining"] for entry in done):
+        raise SystemExit(1)
+
+
+def _carry_out(lethe: Lethe, digest: str, now: datetime, run: str, *, quiet: bool) -> tuple[Acted, int]:
+    """Act on every shard, finish, verify and record; the rows done in this call, and those that remain."""
+    planned, acted = lethe.state.plan(digest), Acted()
+    with _bar(planned, quiet=quiet) as advance:
+        for shard in planned.survey.shards:
+            acted = acted.with_(lethe.act(digest, shard.number, now, run, advance))
+    lethe.finish(digest, now, run)
+    remaining = lethe.verify(digest).rows
+    counts = {"rows": acted.rows, "reach": acted.reach, "batches": acted.batches, "remaining": remaining}
+    lethe.record(planned.rule, run, "ended", digest=digest, counts=counts)
+    if not quiet:
+        line = f"{planned.rule}: {acted.rows} rows, {acted.reach} that followed, {acted.batches} batches"
+        click.echo(f"{line}; {remaining} remain")
+    return acted, remaining
+
+
+class _bar:  # noqa: N801 - reads as a function where it is used
+    """A progress bar over the rows that are due; silent in pipes."""
+
+    def __init__(self, plan: Plan, *, quiet: bool) -> None:
+        self._due = plan.survey.of(Verdict.DUE)
+        columns = (TextColumn(plan.rule), BarColumn(), TaskProgressColumn(show_speed=True), TimeElapsedColumn())
+        self._progress = Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet or None)
+
+    def __enter__(self) -> Callable[[Receipt], None]:
+        self._progress.__enter__()
+        task = self._progress.add_task("", total=self._due)
+        return lambda receipt: self._progress.advance(task, receipt.rows)
+
+    def __exit__(self, *failure: object) -> None:
+        self._progress.stop()
+
+
+@click.command()
+@rules_option
+@now_option
+@directory_option
+@json_option
+def verify(rules: tuple[str, ...], now: datetime | date | None, directory: Path, as_json: bool) -> None:
+    """Ask the stores, by other means than plan does, whether data is still there that was due; exit 1 if so."""
+    found = []
+    with open_lethe(directory) as lethe:
+        today = lethe.today(moment_of(now, lethe.policy.organisation.zone))
+
+        def ask(name: str) -> None:
+            remaining = lethe.remaining(name, today)
+            found.append({"rule": name, "remaining": remaining.rows, "detached": list(remaining.detached)})
+            if not as_json:
+                detached = "".join(f", partition {name} is detached and not settled" for name in remaining.detached)
+                click.echo(f"{name}: {remaining.rows} remain{detached}")
+
+        failed = _each(chosen(lethe, rules), ask)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    _raise_first(failed)
+    if any(entry["remaining"] or entry["detached"] for entry in found):
+        raise SystemExit(1)
+
+
+@click.command()
+@click.option("--limit", default=50, show_default=True, help="At most so many, the latest first.")
+@directory_option
+@json_option
+def plans(limit: int, directory: Path, as_json: bool) -> None:
+    """List the latest plans and what became of them."""
+    with open_lethe(directory) as lethe:
+        listed = lethe.plans(limit)
+    rows = [
+        {
+            "plan": entry.plan.digest,
+            "rule": entry.plan.rule,
+            "today": entry.plan.today.isoformat(),
+            "due": entry.plan.survey.of(Verdict.DUE),
+            "state": entry.state,
+            "needs": list(entry.plan.needs),
+        }
+        for entry in listed
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        return
+    for row in rows:
+        click.echo(f"{row['plan'][:12]}  {row['today']}  {row['state']:<9} {row['due']:>9} due  {row['rule']}")
+
+
+def _each(names: tuple[str, ...] | list[str], work: Callable[[str], None]) -> list[LetheError]:
+    """Do the work for each name; one that fails is told, and the others go on."""
+    failed = []
+    for name in names:
+        try:
+            work(name)
+        except LetheError as error:
+            failed.append(error)
+    return failed
+
+
+def _raise_first(failed: list[LetheError]) -> None:
+    """Say every failure; the first decides the exit code."""
+    for error in failed[1:]:
+        click.echo(str(error), err=True)
+    if failed:
+        raise failed[0]

@@ -1,0 +1,123 @@
+"""Calendar arithmetic of deadlines: pure, by calendar date, no clock of its own.
+
+A period that starts on a local date ends when its last day, date + period, is over (Regulation (EEC, Euratom) 1182/71,
+article 3); what it protects is due from 00:00 of the next day. Comparing dates instead of times of day is what makes a
+single cutoff possible: with times of day, 29 February 10:00 and 28 February 12:00 would change places after one year.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from enum import Enum
+from zoneinfo import ZoneInfo
+
+from dateutil.relativedelta import relativedelta
+
+_ISO_PERIOD = re.compile(r"P(?=\d)(?:(\d{1,3})Y)?(?:(\d{1,4})M)?(?:(\d{1,4})W)?(?:(\d{1,5})D)?")
+_ONE_DAY = timedelta(days=1)
+
+
+class Unbounded(Enum):
+    """PostgreSQL's `-infinity` and `infinity`, which no Python date can hold."""
+
+    PAST = "-infinity"
+    FUTURE = "infinity"
+
+
+Moment = date | datetime | Unbounded | None
+
+
+@dataclass(frozen=True)
+class Period:
+    """A calendar period such as P26M, P1Y6M or P90D; `months` are added first, then `days` (ISO 8601)."""
+
+    months: int = 0
+    days: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Period:
+        """Read an ISO 8601 period of years, months, weeks and days; ValueError when it is none, or is empty."""
+        match = _ISO_PERIOD.fullmatch(text)
+        if match is None:
+            raise ValueError(f'found "{text}", expected an ISO 8601 period such as P1Y, P26M or P90D')
+        years, months, weeks, days = (int(part or 0) for part in match.groups())
+        period = cls(years * 12 + months, weeks * 7 + days)
+        if period == cls():
+            raise ValueError(f'found "{text}", expected a period longer than nothing')
+        return period
+
+    def __str__(self) -> str:
+        """The shortest ISO 8601 form."""
+        years, months = divmod(self.months, 12)
+        parts = ((years, "Y"), (months, "M"), (self.days, "D"))
+        return "P" + "".join(f"{number}{unit}" for number, unit in parts if number)
+
+
+@dataclass(frozen=True)
+class YearEnd:
+    """The last day of an organisation's fiscal year, as month and day; a day past the month's end means its last day."""
+
+    month: int = 12
+    day: int = 31
+
+    def of(self, day: date) -> date:
+        """The end of the fiscal year that `day` lies in."""
+        end = self.in_year(day.year)
+        return end if day <= end else self.in_year(day.year + 1)
+
+    def in_year(self, year: int) -> date:
+        """The fiscal year's end in one calendar year."""
+        return date(year, 1, 1) + relativedelta(month=self.month, day=self.day)
+
+
+def last_day(start: date, period: Period) -> date:
+    """The last day of the period; a day that the last month lacks becomes that month's last one."""
+    return start + relativedelta(months=period.months, days=period.days)
+
+
+def is_due(start: date, period: Period, today: date) -> bool:
+    """True from the day after the period's last day."""
+    try:
+        return last_day(start, period) < today
+    except (OverflowError, ValueError):  # past the year 9999: such a period never ends
+        return False
+
+
+def cutoff(today: date, period: Period) -> date:
+    """The latest start date whose period is over: `start <= cutoff(today, p)` exactly when `is_due(start, p, today)`."""
+    day = today - relativedelta(months=period.months) - timedelta(days=period.days)
+    while not is_due(day, period, today):
+        day -= _ONE_DAY
+    while is_due(day + _ONE_DAY, period, today):  # several days of a long month can share one last day
+        day += _ONE_DAY
+    return day
+
+
+def fiscal_cutoff(today: date, period: Period, year_end: YearEnd) -> date:
+    """The latest start date whose fiscal year's end plus the period is over (bookkeeping act § 13: R13)."""
+    latest = cutoff(today, period)
+    end = year_end.in_year(latest.year)
+    return end if end <= latest else year_end.in_year(latest.year - 1)
+
+
+def local_date(moment: date | datetime, zone: ZoneInfo, unzoned: ZoneInfo | None = None) -> date:
+    """The calendar date of a moment in `zone`; a time without zone is read in `unzoned`, ValueError when that is None."""
+    if not isinstance(moment, datetime):
+        return moment
+    if moment.tzinfo is None:
+        if unzoned is None:
+            raise ValueError("found a time without zone, expected the policy to declare its zone")
+        moment = moment.replace(tzinfo=unzoned)
+    return moment.astimezone(zone).date()
+
+
+def start_of(day: date, zone: ZoneInfo) -> datetime:
+    """The first moment of a calendar date in `zone`."""
+    return datetime.combine(day, time(), tzinfo=zone)
+
+
+def next_day(day: date) -> date:
+    """The day after."""
+    return day + _ONE_DAY

@@ -1,0 +1,118 @@
+"""decide(): the judge of every deletion. One record, one rule, one date: a verdict with every reason.
+
+Pure. Each store's set-based SQL is held to this function by property tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from lethe.deadlines import Moment, Unbounded, YearEnd, cutoff, fiscal_cutoff, local_date
+from lethe.model import Anonymise, Clock, Condition, Decision, Floor, Kin, Reason, Record, Rule
+
+
+def decide(
+    rule: Rule, record: Record, today: date, *, zone: ZoneInfo, year_end: YearEnd, confirmed: bool = True
+) -> Decision:
+    """The verdict of `rule` on `record` on the local date `today`, with all reasons.
+
+    Never due when undated, future-dated, held, restricted, under a floor, outside the rule's condition, or while an
+    assumed period is unconfirmed. What must stay keeps the row that it follows, and those that follow it.
+    """
+    reasons = _clock_reason(rule, record, today, zone)
+    if not all(_matches(condition, record) for condition in rule.when):
+        reasons |= Reason.CONDITION
+    reasons |= _protection(record, rule.dataset.held_when, rule.floors, today, zone, year_end)
+    for kin, row in _kin(record.kin):
+        reasons |= _protection(row, kin.dataset.held_when, kin.floors, today, zone, year_end)
+    if rule.assumption is not None and not confirmed:
+        reasons |= Reason.UNCONFIRMED
+    if isinstance(rule.action, Anonymise) and _is_done(rule.action, record):
+        reasons |= Reason.DONE
+    return Decision(reasons.verdict, reasons)
+
+
+def _clock_reason(rule: Rule, record: Record, today: date, zone: ZoneInfo) -> Reason:
+    start = start_date(rule.clock, record, zone)
+    if start is None:
+        return Reason.UNDATED
+    if start is Unbounded.FUTURE or start > today:
+        return Reason.FUTURE
+    return Reason(0) if start <= cutoff(today, rule.keep) else Reason.NOT_DUE
+
+
+def start_date(clock: Clock, record: Record, zone: ZoneInfo) -> date | Literal[Unbounded.FUTURE] | None:
+    """The local date on which the period starts; None when there is none, or it is one that means unset."""
+    value: Moment = record.values.get(str(clock.at))
+    if value is None or value is Unbounded.PAST:
+        return None
+    if isinstance(value, Unbounded):
+        return value
+    if _raw_date(value, zone) in clock.unset:
+        return None
+    return local_date(value, zone, clock.zone)
+
+
+def _raw_date(value: date | datetime, zone: ZoneInfo) -> date:
+    """The date as it stands in the column: a sentinel is written without a thought for zones."""
+    if isinstance(value, datetime):
+        return (value.astimezone(zone) if value.tzinfo else value).date()
+    return value
+
+
+def _protection(
+    record: Record,
+    held_when: Iterable[Condition],
+    floors: Iterable[Floor],
+    today: date,
+    zone: ZoneInfo,
+    year_end: YearEnd,
+) -> Reason:
+    reasons = record.holds
+    if any(_matches(condition, record) for condition in held_when):
+        reasons |= Reason.HELD
+    if any(_under(floor, record, today, zone, year_end) for floor in floors):
+        reasons |= Reason.FLOOR
+    return reasons
+
+
+def _under(floor: Floor, record: Record, today: date, zone: ZoneInfo, year_end: YearEnd) -> bool:
+    if not all(_matches(condition, record, unknown=True) for condition in floor.when):
+        return False
+    if floor.until is not None:
+        return record.values.get(str(floor.until)) is None
+    assert floor.clock is not None and floor.period is not None
+    start = start_date(floor.clock, record, zone)
+    if start is None or isinstance(start, Unbounded):  # nobody can say when it ends, so it has not ended
+        return True
+    return start > fiscal_cutoff(today, floor.period, year_end)
+
+
+def _matches(condition: Condition, record: Record, *, unknown: bool = False) -> bool:
+    """`unknown` is the answer for NULL: a floor whose condition cannot be judged protects, a rule's does not fire."""
+    value = record.values.get(str(condition.at))
+    return unknown if value is None else as_text(value) in condition.values
+
+
+def _is_done(action: Anonymise, record: Record) -> bool:
+    return all(_text_or_none(record.values.get(column)) == target for column, target in action.fields.items())
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else as_text(value)
+
+
+def _kin(rows: Iterable[tuple[Kin, Record]]) -> Iterator[tuple[Kin, Record]]:
+    for kin, row in rows:
+        yield kin, row
+        yield from _kin(row.kin)
+
+
+def as_text(value: object) -> str:
+    """A value as PostgreSQL writes it when cast to text, for the types that conditions compare."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

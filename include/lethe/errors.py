@@ -1,0 +1,70 @@
+"""Everything that Lethe raises on purpose.
+
+    LetheError
+    ├── PolicyError          the policy cannot be used; carries every problem found, with file, line and column
+    ├── StoreError           a store did not do what was asked
+    │   ├── StoreUnreachable   no connection, wrong password, connection dropped
+    │   ├── StoreRefused       missing permission, read-only, disk full, lock or statement timeout
+    │   └── SchemaMismatch     the live schema is not what the policy says; carries every problem
+    ├── PlanError            a plan cannot be acted on
+    │   ├── NotApproved        no person has approved it, and it needs one
+    │   ├── Stale              policy, schema, store, day or mode changed since the plan was made
+    │   └── BoundExceeded      acting went past the approved number of rows
+    └── ConfigError          a connection or a setting is missing
+
+A message says what was found, what was expected and what to do. It never carries a value from a row.
+"""
+
+from __future__ import annotations
+
+
+class LetheError(Exception):
+    """Base of every error that Lethe raises on purpose."""
+
+
+class PolicyError(LetheError):
+    """The policy cannot be used; `problems` holds one line for each thing that is wrong."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class StoreError(LetheError):
+    """A store did not do what was asked."""
+
+
+class StoreUnreachable(StoreError):
+    """No connection to the store, or it broke."""
+
+
+class StoreRefused(StoreError):
+    """The store answered, and said no."""
+
+
+class SchemaMismatch(StoreError):
+    """The live schema differs from the policy; `problems` holds one line for each difference."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class PlanError(LetheError):
+    """A plan cannot be acted on."""
+
+
+class NotApproved(PlanError):
+    """The plan needs a person's approval and has none."""
+
+
+class Stale(PlanError):
+    """What the approval was bound to has changed since."""
+
+
+class BoundExceeded(PlanError):
+    """Acting would go past the approved upper bound."""
+
+
+class ConfigError(LetheError):
+    """A connection or setting is missing or unreadable."""

@@ -1,0 +1,1 @@
+"""Evidence: what is written down of every plan, approval, run and batch, without personal data."""

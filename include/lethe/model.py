@@ -1,0 +1,436 @@
+"""The words of Lethe as frozen values: what a policy says, what a plan found, what an act did.
+
+    Policy ── Activity ── Dataset ── Relation
+        │                    └────── Rule ── Clock, Condition, Floor, Step
+        └── Store
+
+Nothing here reads a clock, a file or a database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import IntFlag, StrEnum
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from lethe.deadlines import Period, YearEnd
+
+# ---------------------------------------------------------------- the policy
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role of the organisation that answers for activities or confirms assumptions (R22)."""
+
+    name: str
+    title: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Organisation:
+    """The controller and what holds for all of its activities."""
+
+    controller: str
+    represented_by: str
+    privacy_officer: str
+    zone: ZoneInfo
+    year_end: YearEnd
+    languages: tuple[str, ...]
+    roles: Mapping[str, Role]
+    processors: Mapping[str, Mapping[str, str]]
+    contact: str
+
+
+@dataclass(frozen=True)
+class Store:
+    """A system that holds personal data; `backups` is how long a deleted row can still come back from a backup."""
+
+    name: str
+    kind: Literal["postgres"]
+    connection: str
+    title: Mapping[str, str]
+    backups: Period | None
+    zone: ZoneInfo | None
+    """The zone of time stamps without one; None when the policy does not say."""
+
+
+@dataclass(frozen=True)
+class ColumnRef:
+    """A column of a dataset, or of one it refers to: `path` names the relations to follow, first to last."""
+
+    column: str
+    path: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return ".".join((*self.path, self.column))
+
+
+@dataclass(frozen=True)
+class Condition:
+    """The column holds one of `values`, compared as text; NULL matches none."""
+
+    at: ColumnRef
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Rows of one dataset refer to one row of another, whether or not the database declares it.
+
+    `columns` pairs the referring column with a column of the other's key. `when` limits a polymorphic reference to
+    the rows that mean this dataset. `as_text` compares both sides as text.
+    """
+
+    name: str
+    to: str
+    columns: tuple[tuple[str, str], ...]
+    when: Condition | None = None
+    as_text: bool = False
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A table with its key, its personal data and how it hangs together with others."""
+
+    name: str
+    activity: str
+    store: str
+    schema: str
+    table: str
+    key: tuple[str, ...]
+    personal_data: Mapping[str, str] = field(hash=False)
+    relations: Mapping[str, Relation] = field(default_factory=dict, hash=False)
+    follows: tuple[str, ...] = ()
+    """Relations whose target's fate these rows share: they go when it goes, and keep it when they must stay."""
+    unset: Mapping[str, tuple[date, ...]] = field(default_factory=dict, hash=False)
+    """Dates that mean "no date", by column."""
+    zones: Mapping[str, ZoneInfo] = field(default_factory=dict, hash=False)
+    """The zone of time stamps without one, by column."""
+    held_when: tuple[Condition, ...] = ()
+    """Values in the store itself that mean a legal hold."""
+    triggers: tuple[str, ...] = ()
+    """Triggers of the table that are known to do nothing a deletion would have to answer for."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where a period starts: a column, the zone of its time stamps if they have none, and the dates that mean unset."""
+
+    at: ColumnRef
+    zone: ZoneInfo | None = None
+    unset: tuple[date, ...] = ()
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What a law demands to keep, for the fields it names (R13, R14).
+
+    Either a period after the end of the fiscal year that `clock` lies in, or until `until` is filled in: a delivery to
+    the archive, say. `fields` empty means the whole row.
+    """
+
+    name: str
+    obligation: str
+    activity: str
+    dataset: str
+    fields: tuple[str, ...]
+    when: tuple[Condition, ...]
+    clock: Clock | None = None
+    period: Period | None = None
+    until: ColumnRef | None = None
+    law: str = ""
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """A period that the statement does not give: it may be planned, never acted on, until `confirm_by` confirms it."""
+
+    confirm_by: str
+    because: str
+
+
+@dataclass(frozen=True)
+class Delete:
+    """The row goes."""
+
+
+@dataclass(frozen=True)
+class Anonymise:
+    """Fields get a value that says nothing of the person: column → constant, None for NULL."""
+
+    fields: Mapping[str, str | None] = field(hash=False)
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """Rows are counted and summed into another table of the store before they are deleted (R09).
+
+    `by` is target column → source column, as `day(column)` for its local date. Groups smaller than `suppress_below`
+    are taken out once they are complete.
+    """
+
+    into: str
+    by: Mapping[str, str] = field(hash=False)
+    count: str
+    sums: Mapping[str, str] = field(hash=False)
+    suppress_below: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much one plan may do without a person; 0 means nothing at all."""
+
+    rows: int
+    share: float
+    """Part of the table's rows, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Kin:
+    """A dataset that shares the fate of another, on the way down (it follows) or up (it is followed).
+
+    `relation` always leads from the follower to what it follows; `kin` goes on in the same direction.
+    """
+
+    dataset: Dataset
+    relation: Relation
+    floors: tuple[Floor, ...]
+    kin: tuple[Kin, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Clock, period and action for one dataset, with everything that can keep a row from it."""
+
+    name: str
+    obligation: str
+    activity: str
+    dataset: Dataset
+    clock: Clock
+    keep: Period
+    assumption: Assumption | None
+    when: tuple[Condition, ...]
+    action: Delete | Anonymise
+    aggregate: Aggregate | None
+    floors: tuple[Floor, ...]
+    followers: tuple[Kin, ...]
+    """What is deleted along, and keeps the row when it must stay itself."""
+    leaders: tuple[Kin, ...]
+    """What the row follows: a hold or floor up there protects down here."""
+    limits: Limits
+    order: int | None
+    title: Mapping[str, str] = field(hash=False)
+    digest: str = ""
+    """SHA-256 of everything above in canonical JSON: an approval is for this meaning of the rule."""
+
+    def datasets(self) -> Iterator[Dataset]:
+        """The rule's own dataset and all that follow it, parents first."""
+        yield self.dataset
+        pending = list(self.followers)
+        while pending:
+            follower = pending.pop(0)
+            yield follower.dataset
+            pending.extend(follower.kin)
+
+
+@dataclass(frozen=True)
+class Activity:
+    """A processing activity as the record of GDPR article 30 wants it (R21)."""
+
+    name: str
+    title: Mapping[str, str]
+    purpose: Mapping[str, str]
+    legal_basis: tuple[str, ...]
+    responsible: str
+    people: tuple[str, ...]
+    processors: tuple[str, ...]
+    recipients: tuple[str, ...]
+    transfers: tuple[str, ...]
+    measures: tuple[str, ...]
+    serves: tuple[str, ...]
+    """Obligations that this activity answers for."""
+    not_automated: Mapping[str, str]
+    """Obligations without a rule → the reason."""
+    datasets: tuple[str, ...]
+    rules: tuple[str, ...]
+    floors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """All of it, resolved and checked; `digest` is the SHA-256 of the files' meaning in canonical JSON."""
+
+    organisation: Organisation
+    stores: Mapping[str, Store]
+    activities: Mapping[str, Activity]
+    datasets: Mapping[str, Dataset]
+    rules: Mapping[str, Rule]
+    floors: Mapping[str, Floor]
+    digest: str
+    warnings: tuple[str, ...] = ()
+
+
+# ---------------------------------------------------------------- verdicts
+
+
+class Verdict(StrEnum):
+    """What is to happen with one record now."""
+
+    DUE = "due"
+    DONE = "done"
+    KEPT = "kept"
+
+
+class Reason(IntFlag):
+    """Why a record is kept, or done; a record can have several, one that has none is due."""
+
+    NOT_DUE = 1
+    UNDATED = 2
+    FUTURE = 4
+    HELD = 8
+    RESTRICTED = 16
+    FLOOR = 32
+    CONDITION = 64
+    UNCONFIRMED = 128
+    DONE = 256
+
+    @property
+    def verdict(self) -> Verdict:
+        """Done beats kept: what is anonymised already needs no reason to stay."""
+        if not self:
+            return Verdict.DUE
+        return Verdict.DONE if Reason.DONE in self else Verdict.KEPT
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The verdict on one record with every reason for it."""
+
+    verdict: Verdict
+    reasons: Reason
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row as decide() wants it: values by column reference, its holds in force, and the rows that share its fate."""
+
+    values: Mapping[str, Any]
+    holds: Reason = Reason(0)
+    kin: tuple[tuple[Kin, Record], ...] = ()
+
+
+# ---------------------------------------------------------------- plans and deeds
+
+
+class Way(StrEnum):
+    """How the rows of one part of a table are reached."""
+
+    BLOCKS = "blocks"
+    INDEX = "index"
+    PARTITION = "partition"
+    FINISH = "finish"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A part of the work that one worker does alone: a block range, a date range, or one partition of `relation`.
+
+    `start` and `end` are block numbers or ISO dates, end exclusive; None leaves that side open.
+    """
+
+    number: int
+    way: Way
+    relation: str
+    start: str | None = None
+    end: str | None = None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a store says of a rule now. `counts` is rows by combination of reasons (0: due)."""
+
+    counts: Mapping[Reason, int]
+    oldest: date | None
+    newest: date | None
+    reach: Mapping[str, int]
+    """Rows that go with those due, by following dataset."""
+    unseen: tuple[str, ...]
+    """Conditions and holds that name a value which occurs nowhere, as `column = value`."""
+    warnings: tuple[str, ...]
+    shards: tuple[Shard, ...]
+    fingerprint: str
+    store_id: str
+    epoch: int
+
+    @property
+    def total(self) -> int:
+        """All rows of the dataset."""
+        return sum(self.counts.values())
+
+    def of(self, verdict: Verdict) -> int:
+        """Rows with this verdict."""
+        return sum(rows for reasons, rows in self.counts.items() if reasons.verdict is verdict)
+
+    def because(self, reason: Reason) -> int:
+        """Rows that have this reason, alone or with others."""
+        return sum(rows for reasons, rows in self.counts.items() if reason in reasons)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How far an approval of a plan goes: rows of the dataset, and rows that follow them."""
+
+    rows: int
+    reach: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one rule would do on one day, and what a person must approve of it."""
+
+    rule: str
+    rule_digest: str
+    policy_digest: str
+    store: str
+    today: date
+    cutoff: date
+    survey: Survey
+    bounds: Bounds
+    needs: tuple[str, ...]
+    """Why a person must approve; empty when nobody needs to."""
+    digest: str
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What one batch did: rows of the dataset, and of each dataset that followed."""
+
+    plan: str
+    shard: int
+    batch: int
+    rows: int
+    reach: Mapping[str, int]
+    seconds: float
+    seq: int
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """What a store says, asked by other means, is still there although it was due on `today`."""
+
+    rule: str
+    today: date
+    rows: int
+    detached: tuple[str, ...] = ()
+    """Partitions taken off the table whose fate is not sealed."""
+
+
+@dataclass(frozen=True)
+class Now:
+    """The moment of a run and the calendar date it means for the organisation."""
+
+    moment: datetime
+    today: date

@@ -1,0 +1,125 @@
+"""What only the whole policy can tell: obligations without an answer, rules in each other's way, gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
+from pathlib import PurePath
+
+from lethe.model import Anonymise, Dataset, Rule
+from lethe.policy.format import ActivityFile, many
+from lethe.policy.obligations import OBLIGATIONS
+from lethe.policy.problems import Spot
+
+Activities = Sequence[tuple[Spot, ActivityFile]]
+Column = tuple[str, str, str, str]
+"""Store, schema, table, and a column or `*` for the whole row."""
+
+
+def check_activity(spot: Spot, form: ActivityFile) -> None:
+    """The file bears the activity's name and answers for exactly the obligations it lists."""
+    stem = PurePath(spot.tree.file).stem
+    if form.activity != stem:
+        (spot / "activity").expected(f'"{stem}", the name of the file')
+    for section, entries in (("rules", form.rules), ("floors", form.floors)):
+        if _is_broken(spot, "serves"):
+            break
+        for name, entry in entries.items():
+            if entry.obligation not in form.serves:
+                text = f"found {entry.obligation}, expected an obligation that the file lists under serves"
+                (spot / section / name / "obligation").report(text)
+    if not any(_is_broken(spot, section) for section in ("rules", "floors", "not_automated")):
+        _check_serves(spot, form)
+
+
+def _is_broken(spot: Spot, section: str) -> bool:
+    """Whether something in a section was taken out, so that what is missing there cannot be judged."""
+    return any(path[:1] in ((), (section,)) for path in spot.tree.broken)
+
+
+def _check_serves(spot: Spot, form: ActivityFile) -> None:
+    answered = {entry.obligation for entry in (*form.rules.values(), *form.floors.values())}
+    for number, obligation in enumerate(form.serves):
+        if obligation not in answered | set(form.not_automated):
+            text = f"found {obligation} without an answer, expected a rule or floor, or its reason under not_automated"
+            (spot / "serves" / number).report(text)
+
+
+def check_obligations(organisation: Spot, activities: Activities) -> None:
+    """Every obligation of the statement is answered by a rule, a floor or a reason."""
+    named = {name for _, form in activities for name in (*form.serves, *form.not_automated)}
+    named |= {entry.obligation for _, form in activities for entry in (*form.rules.values(), *form.floors.values())}
+    sections = ("serves", "rules", "floors", "not_automated")
+    if any(_is_broken(spot, section) for spot, _ in activities for section in sections):
+        return
+    for obligation in sorted(set(OBLIGATIONS) - named):
+        title = OBLIGATIONS[obligation]["en"]
+        text = f"found no answer to {obligation} ({title}), expected an activity with a rule, a floor or a reason"
+        organisation.report(text)
+
+
+def check_order(rules: Sequence[tuple[Rule, Spot]]) -> None:
+    """Two rules may touch one stored column only in a declared order."""
+    touched = {rule.name: set(touches(rule)) for rule, _ in rules}
+    for (first, _), (second, spot) in combinations(rules, 2):
+        shared = _shared(touched[first.name], touched[second.name])
+        ordered = first.order is not None and second.order is not None and first.order != second.order
+        if shared and not ordered:
+            text = f"found no order between it and {first.name}, which also touches {shared}, expected order: in both"
+            spot.report(text, key=True)
+
+
+def touches(rule: Rule) -> Iterator[Column]:
+    """The stored columns that a rule may change or remove."""
+    if isinstance(rule.action, Anonymise):
+        yield from ((*_table(rule.dataset), column) for column in rule.action.fields)
+    else:
+        yield from ((*_table(dataset), "*") for dataset in rule.datasets())
+
+
+def _table(dataset: Dataset) -> tuple[str, str, str]:
+    return dataset.store, dataset.schema, dataset.table
+
+
+def _shared(first: Iterable[Column], second: Iterable[Column]) -> str:
+    """A column that both touch, as `table.column`; empty when there is none."""
+    common = (
+        (*one[:3], two[3] if one[3] == "*" else one[3])
+        for one in first
+        for two in second
+        if one[:3] == two[:3] and (one[3] == two[3] or "*" in (one[3], two[3]))
+    )
+    return min((f"{table}.{column}" for _, _, table, column in common), default="")
+
+
+def warn_of_old_law(activities: Activities) -> None:
+    """R01 rests on a paragraph that moved on 1 January 2025."""
+    for spot, form in activities:
+        for number, basis in enumerate(many(form.legal_basis)):
+            if "2-7b" in basis.replace(" ", ""):
+                here = spot / "legal_basis"
+                text = f'found "{basis}", expected ekomloven § 3-15, which replaced § 2-7b on 1 January 2025 (R01)'
+                (here if isinstance(form.legal_basis, str) else here / number).warn(text)
+
+
+def warn_of_gaps(activities: Activities, rules: Iterable[Rule]) -> None:
+    """Personal data that no rule will ever end."""
+    ended = _ended(rules)
+    for spot, form in activities:
+        for name, dataset in form.datasets.items():
+            done = ended.get(name, set())
+            left = sorted(set(dataset.personal_data) - done)
+            if left and "*" not in done:
+                text = f"found no rule that ends {', '.join(left)}, expected one for all personal data"
+                (spot / "datasets" / name).warn(text, key=True)
+
+
+def _ended(rules: Iterable[Rule]) -> dict[str, set[str]]:
+    ended: dict[str, set[str]] = {}
+    for rule in rules:
+        if isinstance(rule.action, Anonymise):
+            ended.setdefault(rule.dataset.name, set()).update(rule.action.fields)
+        else:
+            for dataset in rule.datasets():
+                ended.setdefault(dataset.name, set()).add("*")
+    return ended

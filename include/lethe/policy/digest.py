@@ -1,0 +1,142 @@
+"""Digests of what a rule and a policy mean: equal for equal meaning, whatever the files look like."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import rfc8785
+
+from lethe.deadlines import Period
+from lethe.model import Clock, ColumnRef, Condition, Dataset, Floor, Kin, Organisation, Policy, Relation, Rule, Store
+
+_WORDS_ONLY = frozenset(
+    {"title", "digest", "activity", "personal_data", "law", "dataset", "followers", "leaders", "floors"}
+)
+
+
+def rule_digest(
+    rule: Rule, organisation: Organisation, stores: Mapping[str, Store], datasets: Mapping[str, Dataset]
+) -> str:
+    """SHA-256, in hex, of all that decides what the rule does to which rows of which store; titles do not."""
+    store = stores[rule.dataset.store]
+    return _sha256(
+        {
+            "zone": str(organisation.zone),
+            "fiscal_year_end": [organisation.year_end.month, organisation.year_end.day],
+            "store": {"name": store.name, "kind": store.kind, "connection": store.connection},
+            "dataset": _dataset(rule.dataset, _references(rule), datasets),
+            "followers": [_kin(kin, datasets) for kin in rule.followers],
+            "leaders": [_kin(kin, datasets) for kin in rule.leaders],
+            "floors": _floors(rule.floors),
+            "rule": {field.name: _plain(getattr(rule, field.name)) for field in _meaning(rule)},
+        }
+    )
+
+
+def policy_digest(policy: Policy) -> str:
+    """SHA-256, in hex, of everything the files say; not of comments, layout or order of keys."""
+    parts = {field.name: _plain(getattr(policy, field.name)) for field in fields(policy)}
+    parts["rules"] = {name: {**_plain(rule), "followers": [], "leaders": []} for name, rule in policy.rules.items()}
+    parts["activities"] = {name: _activity(activity) for name, activity in policy.activities.items()}
+    return _sha256({name: part for name, part in parts.items() if name not in ("digest", "warnings")})
+
+
+def _activity(activity: Activity) -> dict[str, Any]:
+    """What it lists by name has no order."""
+    lists = {name: sorted(getattr(activity, name)) for name in ("datasets", "rules", "floors")}
+    return {**_plain(activity), **lists}
+
+
+def _meaning(rule: Rule) -> list[Any]:
+    return [field for field in fields(rule) if field.name not in _WORDS_ONLY]
+
+
+def _sha256(value: Any) -> str:
+    return hashlib.sha256(rfc8785.dumps(value)).hexdigest()
+
+
+def _dataset(dataset: Dataset, refs: Iterable[ColumnRef], datasets: Mapping[str, Dataset]) -> Any:
+    """What a dataset is, as far as the references reach, with the tables they pass through."""
+    reached = {
+        ".".join(ref.path[: length + 1]): step
+        for ref in refs
+        for length, step in enumerate(_steps(dataset, ref, datasets))
+    }
+    return {**_own(dataset), "reached": reached}
+
+
+def _own(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "table": [dataset.store, dataset.schema, dataset.table],
+        "key": list(dataset.key),
+        "unset": _plain(dataset.unset),
+        "zones": _plain(dataset.zones),
+        "held_when": _plain(dataset.held_when),
+        "triggers": sorted(dataset.triggers),
+    }
+
+
+def _steps(dataset: Dataset, ref: ColumnRef, datasets: Mapping[str, Dataset]) -> Iterator[Any]:
+    for name in ref.path:
+        relation = dataset.relations[name]
+        dataset = datasets[relation.to]
+        yield {"relation": _join(relation), "to": _own(dataset)}
+
+
+def _join(relation: Relation) -> dict[str, Any]:
+    return {
+        "columns": sorted(map(list, relation.columns)),
+        "when": _plain(relation.when),
+        "as_text": relation.as_text,
+    }
+
+
+def _kin(kin: Kin, datasets: Mapping[str, Dataset]) -> Any:
+    refs = [condition.at for condition in kin.dataset.held_when]
+    for floor in kin.floors:
+        refs += _floor_references(floor.clock, floor.until, floor.when)
+    return {
+        "dataset": _dataset(kin.dataset, refs, datasets),
+        "relation": _join(kin.relation),
+        "floors": _floors(kin.floors),
+        "kin": [_kin(each, datasets) for each in kin.kin],
+    }
+
+
+def _floors(floors: Iterable[Floor]) -> list[Any]:
+    """What floors protect; not the words for it, nor the file that holds them."""
+    words = ("law", "activity")
+    return [{name: part for name, part in _plain(floor).items() if name not in words} for floor in floors]
+
+
+def _references(rule: Rule) -> list[ColumnRef]:
+    refs = [rule.clock.at, *(condition.at for condition in (*rule.when, *rule.dataset.held_when))]
+    for floor in rule.floors:
+        refs += _floor_references(floor.clock, floor.until, floor.when)
+    return refs
+
+
+def _floor_references(clock: Clock | None, until: ColumnRef | None, when: Iterable[Condition]) -> list[ColumnRef]:
+    refs = [condition.at for condition in when]
+    return refs + ([clock.at] if clock else []) + ([until] if until else [])
+
+
+def _plain(value: Any) -> Any:
+    """JSON's own kinds of values; what has no order is sorted."""
+    if isinstance(value, Condition):
+        return {"at": str(value.at), "values": sorted(value.values)}
+    if isinstance(value, Period | ZoneInfo | ColumnRef | date):
+        return str(value)
+    if is_dataclass(value):
+        kind = type(value).__name__
+        return {"is": kind, **{field.name: _plain(getattr(value, field.name)) for field in fields(value)}}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, tuple | list | frozenset):
+        return [_plain(each) for each in value]
+    return value

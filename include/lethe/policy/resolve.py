@@ -1,0 +1,205 @@
+"""Forms → model: names are looked up, references followed, and what does not fit together is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+from zoneinfo import ZoneInfo
+
+from lethe.deadlines import Period, YearEnd
+from lethe.model import Activity, Floor, Organisation, Policy, Role, Rule, Store
+from lethe.policy.coverage import check_activity, check_obligations, check_order, warn_of_gaps, warn_of_old_law
+from lethe.policy.datasets import DatasetSource, Estate, read_zone, resolve_datasets
+from lethe.policy.digest import policy_digest, rule_digest
+from lethe.policy.format import ActivityFile, Form, OrganisationFile, StoresFile, Words, many
+from lethe.policy.problems import Problems, Spot, one_of
+from lethe.policy.rules import resolve_floor, resolve_rule
+
+F = TypeVar("F", bound=Form)
+
+
+@dataclass(frozen=True)
+class Source(Generic[F]):
+    """A file: the place where it begins, and its form, None when nothing of it can be used."""
+
+    spot: Spot
+    form: F | None
+
+
+@dataclass(frozen=True)
+class Sources:
+    """All files of a policy directory."""
+
+    organisation: Source[OrganisationFile]
+    stores: Source[StoresFile]
+    activities: tuple[Source[ActivityFile], ...]
+
+    def readable(self) -> tuple[tuple[Spot, ActivityFile], ...]:
+        """The activities that can be looked at."""
+        return tuple((source.spot, source.form) for source in self.activities if source.form is not None)
+
+    @property
+    def complete(self) -> bool:
+        """False when a whole file is missing from view: then what others say of it cannot be judged."""
+        return len(self.readable()) == len(self.activities)
+
+
+def resolve(sources: Sources, problems: Problems) -> Policy | None:
+    """The policy, or None; what is wrong is added to `problems`."""
+    organisation = _organisation(sources.organisation)
+    stores = _stores(sources.stores)
+    _check_names(sources)
+    estate = _estate(sources, stores, problems)
+    activities = {form.activity: _activity(spot, form, sources.organisation) for spot, form in sources.readable()}
+    floors = _floors(sources, estate)
+    rules = _rules(sources, estate, floors)
+    check_order(rules)
+    if sources.complete:
+        check_obligations(sources.organisation.spot, sources.readable())
+    if problems.found or organisation is None:
+        return None
+    warn_of_old_law(sources.readable())
+    warn_of_gaps(sources.readable(), [rule for rule, _ in rules])
+    by_name = {rule.name: rule for rule, _ in rules}
+    return _sealed(
+        Policy(organisation, stores, activities, estate.datasets, by_name, floors, "", problems.warning_lines())
+    )
+
+
+def _sealed(policy: Policy) -> Policy:
+    """The policy with the digests that approvals are bound to."""
+    rules = {
+        name: replace(rule, digest=rule_digest(rule, policy.organisation, policy.stores, policy.datasets))
+        for name, rule in policy.rules.items()
+    }
+    policy = replace(policy, rules=rules)
+    return replace(policy, digest=policy_digest(policy))
+
+
+def _organisation(source: Source[OrganisationFile]) -> Organisation | None:
+    form, spot = source.form, source.spot
+    if form is None:
+        return None
+    zone = read_zone(form.time_zone, spot / "time_zone")
+    _check_known(form.privacy_officer, spot.tree.names("roles"), "a role", spot / "privacy_officer")
+    month, day = map(int, form.fiscal_year_end.split("-"))
+    return Organisation(
+        controller=form.controller,
+        represented_by=form.represented_by,
+        privacy_officer=form.privacy_officer,
+        zone=zone or ZoneInfo("UTC"),
+        year_end=YearEnd(month, day),
+        languages=tuple(form.languages),
+        roles={name: Role(name, words(title)) for name, title in form.roles.items()},
+        processors={name: words(title) for name, title in form.processors.items()},
+        contact=form.contact,
+    )
+
+
+def _stores(source: Source[StoresFile]) -> dict[str, Store]:
+    if source.form is None:
+        return {}
+    return {
+        name: Store(
+            name=name,
+            kind=form.kind,
+            connection=form.connection,
+            title=words(form.title),
+            backups=Period.parse(form.backups) if form.backups is not None else None,
+            zone=read_zone(form.unzoned, source.spot / "stores" / name / "unzoned") if form.unzoned else None,
+        )
+        for name, form in source.form.stores.items()
+    }
+
+
+def _activity(spot: Spot, form: ActivityFile, organisation: Source[OrganisationFile]) -> Activity:
+    check_activity(spot, form)
+    if organisation.form is not None:
+        _check_people(spot, form, organisation)
+    return Activity(
+        name=form.activity,
+        title=words(form.title),
+        purpose=words(form.purpose),
+        legal_basis=many(form.legal_basis),
+        responsible=form.responsible,
+        people=tuple(form.people),
+        processors=tuple(form.processors),
+        recipients=tuple(form.recipients),
+        transfers=tuple(form.transfers),
+        measures=tuple(form.measures),
+        serves=tuple(form.serves),
+        not_automated=dict(form.not_automated),
+        datasets=tuple(form.datasets),
+        rules=tuple(form.rules),
+        floors=tuple(form.floors),
+    )
+
+
+def _check_people(spot: Spot, form: ActivityFile, organisation: Source[OrganisationFile]) -> None:
+    """Roles and processors are those of organisation.yaml."""
+    head = organisation.spot.tree
+    roles, processors = head.names("roles"), head.names("processors")
+    _check_known(form.responsible, roles, "a role of organisation.yaml", spot / "responsible")
+    for number, name in enumerate(form.processors):
+        _check_known(name, processors, "a processor of organisation.yaml", spot / "processors" / number)
+    for name, rule in form.rules.items():
+        if not isinstance(rule.keep, str):
+            here = spot / "rules" / name / "keep" / "confirm_by"
+            _check_known(rule.keep.confirm_by, roles, "a role of organisation.yaml", here)
+
+
+def _check_names(sources: Sources) -> None:
+    """A name means one thing in the whole policy."""
+    for section in ("datasets", "floors", "rules"):
+        first: dict[str, str] = {}
+        for spot, _ in sources.readable():
+            for name in spot.tree.names(section):
+                if name in first:
+                    text = f'found the name "{name}" again, expected it once (first in {first[name]})'
+                    (spot / section / name).report(text, key=True)
+                first.setdefault(name, spot.tree.file)
+
+
+def _estate(sources: Sources, stores: Mapping[str, Store], problems: Problems) -> Estate:
+    items = [
+        DatasetSource(name, form, spot / "datasets" / name, activity.activity)
+        for spot, activity in sources.readable()
+        for name, form in activity.datasets.items()
+    ]
+    known = {name for spot, _ in sources.readable() for name in spot.tree.names("datasets")}
+    return resolve_datasets(
+        items,
+        stores,
+        store_names=sources.stores.spot.tree.names("stores") if sources.stores.form else None,
+        names=known if sources.complete else None,
+        problems=problems,
+    )
+
+
+def _floors(sources: Sources, estate: Estate) -> dict[str, Floor]:
+    found = (
+        resolve_floor(form, activity.activity, spot / "floors" / name, estate)
+        for spot, activity in sources.readable()
+        for name, form in activity.floors.items()
+    )
+    return {floor.name: floor for floor in found if floor is not None}
+
+
+def _rules(sources: Sources, estate: Estate, floors: Mapping[str, Floor]) -> list[tuple[Rule, Spot]]:
+    spots = (
+        (resolve_rule(form, activity.activity, spot / "rules" / name, estate, floors), spot / "rules" / name)
+        for spot, activity in sources.readable()
+        for name, form in activity.rules.items()
+    )
+    return [(rule, spot) for rule, spot in spots if rule is not None]
+
+
+def _check_known(name: str, known: Iterable[str], what: str, spot: Spot) -> None:
+    if name not in known:
+        spot.expected(one_of(what, name, known))
+
+
+def words(form: Words) -> dict[str, str]:
+    """Words by language."""
+    return {"nb": form.nb, "en": form.en}

@@ -1,0 +1,224 @@
+"""The only composer: plan → gate → act → verify → record, over a policy, its stores and lethe_state.
+
+Each step is a function of its own and of one task of the DAG; what passes between them is a plan's digest and counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from lethe.deadlines import local_date
+from lethe.errors import NotApproved, PlanError, PolicyError, Stale
+from lethe.model import Plan, Policy, Receipt, Remaining, Rule, Shard, Verdict
+from lethe.plan import finish_shard, make_plan
+from lethe.policy import load
+from lethe.state import Listed, State
+from lethe.stores import DataStore, open_store
+
+STATE_CONNECTION = "lethe_state"
+
+RunState = Literal["started", "waiting", "nothing", "ended", "failed"]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Whether a plan may be acted on: go, waiting for a person, rejected by one, or nothing to do; with why."""
+
+    state: Literal["go", "waiting", "rejected", "nothing"]
+    why: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Acted:
+    """What acting on one shard did."""
+
+    rows: int = 0
+    reach: int = 0
+    batches: int = 0
+    seconds: float = 0.0
+
+    def plus(self, receipt: Receipt) -> Acted:
+        """With one more batch."""
+        return Acted(
+            self.rows + receipt.rows,
+            self.reach + sum(receipt.reach.values()),
+            self.batches + 1,
+            self.seconds + receipt.seconds,
+        )
+
+    def with_(self, other: Acted) -> Acted:
+        """Together with what was done on another shard."""
+        return Acted(
+            self.rows + other.rows,
+            self.reach + other.reach,
+            self.batches + other.batches,
+            self.seconds + other.seconds,
+        )
+
+
+class Lethe:
+    """A policy at work: opens stores as they are needed, closes them at the end."""
+
+    def __init__(self, policy: Policy, conninfo: Callable[[str], str]) -> None:
+        self.policy = policy
+        self._conninfo = conninfo
+        self._stores: dict[str, DataStore] = {}
+        self._state: State | None = None
+
+    @classmethod
+    def open(cls, policy_dir: Path, conninfo: Callable[[str], str]) -> Self:
+        """Read the policy from a directory; `conninfo` turns a connection id into a libpq connection string."""
+        return cls(load(policy_dir), conninfo)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for store in self._stores.values():
+            store.__exit__(kind, error, trace)
+        if self._state is not None:
+            self._state.close()
+
+    @property
+    def state(self) -> State:
+        """lethe_state, connected on first use."""
+        if self._state is None:
+            self._state = State(self._conninfo(STATE_CONNECTION))
+        return self._state
+
+    def rule(self, name: str) -> Rule:
+        """The rule of this name; PolicyError when the policy has none."""
+        if name not in self.policy.rules:
+            raise PolicyError((f"rule {name}: not in the policy; `lethe policy show` lists its rules",))
+        return self.policy.rules[name]
+
+    def store(self, rule: Rule) -> DataStore:
+        """The store that the rule's dataset lives in."""
+        name = rule.dataset.store
+        if name not in self._stores:
+            store = self.policy.stores[name]
+            self._stores[name] = open_store(store, self.policy, self._conninfo(store.connection))
+        return self._stores[name]
+
+    def today(self, now: datetime) -> date:
+        """The organisation's calendar date at a moment."""
+        return local_date(now, self.policy.organisation.zone)
+
+    def plan(self, name: str, now: datetime, run: str) -> Plan:
+        """Survey the rule and keep the plan; a plan of this day that a person approved already is taken up instead."""
+        rule, today = self.rule(name), self.today(now)
+        confirmed = self.state.is_confirmed(rule)
+        approved = self.state.open_plan(rule, today)
+        if approved is not None and approved.policy_digest == self.policy.digest:
+            return approved
+        survey = self.store(rule).survey(rule, today, confirmed=confirmed)
+        plan = make_plan(self.policy, rule, survey, today, self.state.last_approved(rule))
+        self.state.save_plan(plan, rule, run)
+        return plan
+
+    def gate(self, digest: str) -> Gate:
+        """Whether the plan may be acted on now."""
+        plan, answer = self.state.plan(digest), self.state.answer_to(digest)
+        if not plan.survey.of(Verdict.DUE):
+            return Gate("nothing")
+        if answer.approved is False:
+            return Gate("rejected", ("a person said no",))
+        if plan.needs and answer.approved is None:
+            return Gate("waiting", plan.needs)
+        return Gate("go")
+
+    def answer(self, digest: str, approved: bool, *, via: str, role: str, person: str | None = None) -> bool:
+        """Keep a person's answer to a plan; False when it was answered before, which stands."""
+        plan = self.state.plan(digest)
+        return self.state.approve(plan, self.rule(plan.rule), approved=approved, role=role, via=via, person=person)
+
+    def confirm(self, name: str) -> bool:
+        """Confirm the rule's assumed period as the role that the policy names; False when it was confirmed before."""
+        rule = self.rule(name)
+        if rule.assumption is None:
+            raise PlanError(f"rule {name}: its period is the statement's own; there is nothing to confirm")
+        return self.state.confirm(rule, role=rule.assumption.confirm_by)
+
+    def shards(self, plan: Plan) -> tuple[Shard, ...]:
+        """The plan's pieces of work."""
+        return plan.survey.shards
+
+    def act(
+        self, digest: str, shard: int, now: datetime, run: str, progress: Callable[[Receipt], None] | None = None
+    ) -> Acted:
+        """Do one shard of an approved plan to its end; resumes where an earlier run stopped, does nothing twice."""
+        plan = self._may_act(digest, now)
+        if not 0 <= shard < len(plan.survey.shards):
+            raise PlanError(f"plan {digest[:12]}: found shard {shard}, expected 0 to {len(plan.survey.shards) - 1}")
+        return self._work_off(plan, plan.survey.shards[shard], run, progress)
+
+    def finish(self, digest: str, now: datetime, run: str) -> Acted:
+        """What comes after all shards: small groups of the statistics go, and the tables are purged."""
+        plan = self._may_act(digest, now)
+        dataset = self.rule(plan.rule).dataset
+        return self._work_off(plan, finish_shard(plan, f"{dataset.schema}.{dataset.table}"), run, None)
+
+    def verify(self, digest: str) -> Remaining:
+        """Ask the store by other means what is left of what was due on the plan's day."""
+        plan = self.state.plan(digest)
+        return self.remaining(plan.rule, plan.today)
+
+    def remaining(self, name: str, today: date) -> Remaining:
+        """Ask the store by other means what was due on a day and is still there."""
+        rule = self.rule(name)
+        return self.store(rule).remaining(rule, today, confirmed=self.state.is_confirmed(rule))
+
+    def record(
+        self, name: str, run: str, state: RunState, *, digest: str | None = None, counts: Mapping[str, int] | None = None,
+        dag: str | None = None, dag_run: str | None = None,
+    ) -> None:  # fmt: skip
+        """Write down how the run of a rule stands; one that ended with nothing left finishes its plan."""
+        plan = self.state.plan(digest) if digest else None
+        counts = counts or {}
+        finished = state == "ended" and not counts.get("remaining")
+        self.state.record(
+            self.rule(name), run, state, plan=plan, dag=dag, dag_run=dag_run, counts=counts, finished=finished
+        )
+
+    def ready(self, now: datetime) -> tuple[str, ...]:
+        """Digests of the plans up to this day that may be acted on and are not carried out."""
+        latest: dict[str, Plan] = {}
+        for entry in reversed(self.state.plans(limit=1000)):
+            if entry.plan.rule in self.policy.rules and entry.plan.today <= self.today(now) and not entry.answer.finished:
+                latest[entry.plan.rule] = entry.plan
+        return tuple(plan.digest for plan in latest.values() if self.gate(plan.digest).state == "go")
+
+    def plans(self, limit: int = 50) -> tuple[Listed, ...]:
+        """The latest plans with their answers."""
+        return self.state.plans(limit)
+
+    def _may_act(self, digest: str, now: datetime) -> Plan:
+        """The plan, if it is approved and what the approval was bound to still holds."""
+        plan, gate = self.state.plan(digest), self.gate(digest)
+        if gate.state in ("waiting", "rejected"):
+            raise NotApproved(f"plan {digest[:12]} of rule {plan.rule}: {gate.state}: {'; '.join(gate.why)}")
+        rule = self.rule(plan.rule)
+        if rule.digest != plan.rule_digest or self.policy.digest != plan.policy_digest:
+            raise Stale(f"rule {rule.name}: the policy changed since the plan was made; plan again")
+        if plan.today > self.today(now):
+            raise Stale(f"rule {rule.name}: the plan is for {plan.today}, which is still to come; nothing is done early")
+        if not self.state.is_confirmed(rule):
+            raise NotApproved(f"rule {rule.name}: its period is an assumption; `lethe confirm {rule.name}` by its role")
+        return plan
+
+    def _work_off(
+        self, plan: Plan, shard: Shard, run: str, progress: Callable[[Receipt], None] | None
+    ) -> Acted:
+        store, acted = self.store(self.rule(plan.rule)), Acted()
+        while (receipt := store.apply(plan, shard, run=run)) is not None:
+            acted = acted.plus(receipt)
+            if progress is not None:
+                progress(receipt)
+        return acted

@@ -1,0 +1,290 @@
+"""What a rule means, in sentences for the people who answer for it: Norwegian bokmål and English. Pure.
+
+describe  the rule itself          Calls older than 90 days are counted by day and queue, then deleted.
+meaning   what it means on a day   Today (1 March 2025) that means calls up to and including 30 November 2024.
+explain   both, with an example and with everything that can keep a row
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from lethe.deadlines import Period, cutoff, fiscal_cutoff, last_day, next_day
+from lethe.model import Aggregate, Anonymise, Condition, Floor, Kin, Policy, Rule
+
+
+@dataclass(frozen=True)
+class _Language:
+    months: tuple[str, ...]
+    units: Mapping[str, tuple[str, str]]
+    one: Mapping[str, str]
+    text: Mapping[str, str]
+    groups: Mapping[str, str]
+
+
+_EN = _Language(
+    months=(
+        "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+        "December",
+    ),
+    units={"years": ("year", "years"), "months": ("month", "months"), "days": ("day", "days")},
+    one={"years": "1", "months": "1", "days": "1"},
+    text={
+        "day": "{day.day} {month} {day.year}",
+        "and": "and",
+        "or": "or",
+        "quote": "“{value}”",
+        "deleted": "deleted",
+        "anonymised": "anonymised",
+        "counted": "counted by {by}, then deleted",
+        "older": "{what} older than {period} are {verb}.",
+        "since": "{what} are {verb} {period} after {since}.",
+        "means": "Today ({today}) that means {what} up to and including {cutoff}.",
+        "means since": "Today ({today}) that means {what}, counted from {since}, up to and including {cutoff}.",
+        "example": "Example: counted from {start}, it is kept through {last} and {verb} from {due}.",
+        "fields": "Emptied or replaced: {fields}.",
+        "suppressed": "Groups of fewer than {number} are not counted.",
+        "when": "Only where {conditions}.",
+        "is": "{at} is {values}",
+        "undated": "Data without a date, or dated in the future, is kept.",
+        "held": "Kept as long as {conditions}, or a hold says so.",
+        "holds": "Kept as long as a hold says so.",
+        "follows": "What belongs to it goes with it ({names}); when any of that must stay, all of it stays.",
+        "fiscal": "{law} ({obligation}) keeps {fields} for {period} after the end of the fiscal year{when}:"
+        " today what is dated after {cutoff} stays.",
+        "until": "{law} ({obligation}) keeps {fields} until {at} is filled in{when}.",
+        "row": "the whole record",
+        "where": ", where {conditions}",
+        "assumed": "The period is an assumption ({because}): until {role} confirms it, nothing is touched.",
+        "backups": "Backups of the system can hold it for another {period}.",
+    },
+    groups={},
+)  # fmt: skip
+_NB = _Language(
+    months=(
+        "januar", "februar", "mars", "april", "mai", "juni", "juli", "august", "september", "oktober", "november",
+        "desember",
+    ),
+    units={"years": ("år", "år"), "months": ("måned", "måneder"), "days": ("dag", "dager")},
+    one={"years": "ett", "months": "én", "days": "én"},
+    text={
+        "day": "{day.day}. {month} {day.year}",
+        "and": "og",
+        "or": "eller",
+        "quote": "«{value}»",
+        "deleted": "slettes",
+        "anonymised": "anonymiseres",
+        "counted": "telles per {by} og slettes deretter",
+        "older": "{what} eldre enn {period} {verb}.",
+        "since": "{what} {verb} {period} etter {since}.",
+        "means": "I dag ({today}) betyr det {what} til og med {cutoff}.",
+        "means since": "I dag ({today}) betyr det {what}, regnet fra {since}, til og med {cutoff}.",
+        "example": "Eksempel: regnet fra {start} beholdes det til og med {last} og {verb} fra {due}.",
+        "fields": "Tømmes eller erstattes: {fields}.",
+        "suppressed": "Grupper på færre enn {number} telles ikke.",
+        "when": "Gjelder bare der {conditions}.",
+        "is": "{at} er {values}",
+        "undated": "Det som mangler dato eller har dato fram i tid, beholdes.",
+        "held": "Beholdes så lenge {conditions}, eller så lenge en sperre sier det.",
+        "holds": "Beholdes så lenge en sperre sier det.",
+        "follows": "Det som hører til, følger med ({names}); må noe av det bli, blir alt.",
+        "fiscal": "{law} ({obligation}) krever at {fields} beholdes i {period} etter regnskapsårets slutt{when}:"
+        " i dag blir det som er datert etter {cutoff}.",
+        "until": "{law} ({obligation}) krever at {fields} beholdes til {at} er fylt ut{when}.",
+        "row": "hele posten",
+        "where": ", der {conditions}",
+        "assumed": "Fristen er en antakelse («{because}»): ingenting røres før {role} har bekreftet den.",
+        "backups": "Sikkerhetskopier av systemet kan inneholde det i {period} til.",
+    },
+    groups={"day": "dag", "week": "uke", "month": "måned", "year": "år", "queue": "kø"},
+)  # fmt: skip
+_LANGUAGES: Mapping[str, _Language] = {"en": _EN, "nb": _NB}
+
+
+def describe(rule: Rule, policy: Policy, lang: str) -> str:  # noqa: ARG001  (asked for like the other two)
+    """What the rule does, in one sentence; KeyError for a language other than nb and en."""
+    speak = _LANGUAGES[lang]
+    words = {"what": _what(rule, lang), "period": period_words(rule.keep, lang), "verb": _verb(rule, speak)}
+    since = _since(rule, lang)
+    return speak.text["since" if since else "older"].format(**words, since=since)
+
+
+def meaning(rule: Rule, policy: Policy, today: date, lang: str) -> str:
+    """Which data the rule means on the local date `today`, in one sentence, statutory floors included."""
+    speak = _LANGUAGES[lang]
+    since = _since(rule, lang)
+    words = {
+        "today": date_words(today, lang),
+        "what": _lower(_what(rule, lang)),
+        "cutoff": date_words(latest(rule, policy, today), lang),
+    }
+    return speak.text["means since" if since else "means"].format(**words, since=since)
+
+
+def explain(rule: Rule, policy: Policy, today: date, lang: str) -> str:
+    """The rule, what it means today, an example, and all that can keep a row: one paragraph of short sentences."""
+    sentences = [describe(rule, policy, lang), meaning(rule, policy, today, lang), _example(rule, policy, today, lang)]
+    sentences += _details(rule, lang)
+    sentences += _keeping(rule, policy, today, lang)
+    return " ".join(sentences)
+
+
+def latest(rule: Rule, policy: Policy, today: date) -> date:
+    """The latest local date of the rule's clock that is due on `today`, the floors on that same clock included."""
+    days = [cutoff(today, rule.keep)]
+    days += [fiscal_cutoff(today, period, policy.organisation.year_end) for period in _floor_periods(rule)]
+    return min(days)
+
+
+def date_words(day: date, lang: str) -> str:
+    """A date written out: 1 March 2025, 1. mars 2025."""
+    speak = _LANGUAGES[lang]
+    return speak.text["day"].format(day=day, month=speak.months[day.month - 1])
+
+
+def period_words(period: Period, lang: str) -> str:
+    """A period written out: 3 years and 6 months, 3 år og 6 måneder; 26 months stay months."""
+    speak = _LANGUAGES[lang]
+    years, months = divmod(period.months, 12) if period.months % 12 in (0, 6) else (0, period.months)
+    numbers = ((years, "years"), (months, "months"), (period.days, "days"))
+    return _join([_count(number, unit, speak) for number, unit in numbers if number], speak.text["and"])
+
+
+def _count(number: int, unit: str, speak: _Language) -> str:
+    one, more = speak.units[unit]
+    return f"{speak.one[unit]} {one}" if number == 1 else f"{number} {more}"
+
+
+def _what(rule: Rule, lang: str) -> str:
+    return rule.title[lang]
+
+
+def _since(rule: Rule, lang: str) -> str:
+    """What the period counts from, in words; empty when the data has a date of its own."""
+    return rule.title.get(f"since-{lang}", "")
+
+
+def _lower(text: str) -> str:
+    """As it stands inside a sentence; an abbreviation keeps its capitals."""
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+
+
+def _verb(rule: Rule, speak: _Language) -> str:
+    if isinstance(rule.action, Anonymise):
+        return speak.text["anonymised"]
+    if rule.aggregate is None:
+        return speak.text["deleted"]
+    return speak.text["counted"].format(by=_groups(rule.aggregate, speak))
+
+
+def _groups(aggregate: Aggregate, speak: _Language) -> str:
+    names = [speak.groups.get(name, name.replace("_", " ")) for name in aggregate.by]
+    return _join(names, speak.text["and"])
+
+
+def _join(parts: Sequence[str], word: str) -> str:
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} {word} {parts[-1]}"
+
+
+def _example(rule: Rule, policy: Policy, today: date, lang: str) -> str:
+    """The latest date that is due today, with the last day of whichever lasts longer, the period or a floor."""
+    speak = _LANGUAGES[lang]
+    start = latest(rule, policy, today)
+    last = max([last_day(start, rule.keep), *_floor_ends(rule, policy, start)])
+    return speak.text["example"].format(
+        start=date_words(start, lang),
+        last=date_words(last, lang),
+        due=date_words(next_day(last), lang),
+        verb=speak.text["anonymised" if isinstance(rule.action, Anonymise) else "deleted"],
+    )
+
+
+def _floor_ends(rule: Rule, policy: Policy, start: date) -> list[date]:
+    return [last_day(policy.organisation.year_end.of(start), period) for period in _floor_periods(rule)]
+
+
+def _floor_periods(rule: Rule) -> list[Period]:
+    """Of the floors that count for every row from the rule's own clock, so that a date can be named."""
+    return [
+        floor.period
+        for floor in rule.floors
+        if floor.period is not None and floor.clock is not None and floor.clock.at == rule.clock.at and not floor.when
+    ]
+
+
+def _details(rule: Rule, lang: str) -> list[str]:
+    speak = _LANGUAGES[lang]
+    sentences = []
+    if isinstance(rule.action, Anonymise):
+        sentences.append(speak.text["fields"].format(fields=_join(list(rule.action.fields), speak.text["and"])))
+    if rule.aggregate is not None and rule.aggregate.suppress_below > 1:
+        sentences.append(speak.text["suppressed"].format(number=rule.aggregate.suppress_below))
+    if rule.followers:
+        names = sorted({name for follower in rule.followers for name in _follower_names(follower)})
+        sentences.append(speak.text["follows"].format(names=_join(names, speak.text["and"])))
+    return sentences
+
+
+def _follower_names(follower: Kin) -> list[str]:
+    return [follower.dataset.name, *(name for each in follower.kin for name in _follower_names(each))]
+
+
+def _keeping(rule: Rule, policy: Policy, today: date, lang: str) -> list[str]:
+    """Everything that keeps data which the period alone would let go."""
+    text = _LANGUAGES[lang].text
+    sentences = []
+    if rule.when:
+        sentences.append(text["when"].format(conditions=_conditions(rule.when, lang)))
+    sentences.append(text["undated"])
+    holds = [*rule.dataset.held_when, *(each for kin in _kin(rule) for each in kin.dataset.held_when)]
+    sentences.append(text["held"].format(conditions=_conditions(holds, lang, "or")) if holds else text["holds"])
+    sentences += [_floor(floor, policy, today, lang) for floor in _all_floors(rule)]
+    if rule.assumption is not None:
+        role = policy.organisation.roles[rule.assumption.confirm_by].title[lang]
+        sentences.append(text["assumed"].format(because=rule.assumption.because, role=role))
+    backups = policy.stores[rule.dataset.store].backups
+    if backups is not None:
+        sentences.append(text["backups"].format(period=period_words(backups, lang)))
+    return sentences
+
+
+def _kin(rule: Rule) -> list[Kin]:
+    """Everything that shares the row's fate, down and up."""
+    pending, found = [*rule.followers, *rule.leaders], []
+    while pending:
+        kin = pending.pop(0)
+        found.append(kin)
+        pending += kin.kin
+    return found
+
+
+def _all_floors(rule: Rule) -> list[Floor]:
+    floors = {floor.name: floor for floor in (*rule.floors, *(each for kin in _kin(rule) for each in kin.floors))}
+    return [floors[name] for name in sorted(floors)]
+
+
+def _conditions(conditions: Iterable[Condition], lang: str, word: str = "and") -> str:
+    text = _LANGUAGES[lang].text
+    parts = []
+    for condition in conditions:
+        values = [text["quote"].format(value=value) for value in condition.values]
+        parts.append(text["is"].format(at=condition.at, values=_join(values, text["or"])))
+    return _join(parts, text[word])
+
+
+def _floor(floor: Floor, policy: Policy, today: date, lang: str) -> str:
+    text = _LANGUAGES[lang].text
+    words = {
+        "law": floor.law[:1].upper() + floor.law[1:],
+        "obligation": floor.obligation,
+        "fields": _join(list(floor.fields), text["and"]) if floor.fields else text["row"],
+        "when": text["where"].format(conditions=_conditions(floor.when, lang)) if floor.when else "",
+    }
+    if floor.period is None:
+        return text["until"].format(**words, at=floor.until)
+    end = fiscal_cutoff(today, floor.period, policy.organisation.year_end)
+    return text["fiscal"].format(**words, period=period_words(floor.period, lang), cutoff=date_words(end, lang))

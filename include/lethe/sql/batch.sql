@@ -1,0 +1,62 @@
+-- What every batch does besides its deed, inside the batch's own transaction.
+
+-- name: timeouts
+SELECT set_config('lock_timeout', %(lock)s, true), set_config('statement_timeout', %(statement)s, true)
+
+-- name: share_holds
+SELECT pg_advisory_xact_lock_shared(%(lock)s)
+
+-- name: epoch
+SELECT epoch, (clock_timestamp() AT TIME ZONE 'UTC')::date FROM lethe.store
+
+-- name: held_kinds
+SELECT dataset, array_agg(DISTINCT kind) FROM lethe.hold GROUP BY dataset
+
+-- name: try_shard
+SELECT pg_try_advisory_xact_lock(hashtextextended(%(key)s, 0))
+
+-- name: progress
+SELECT batch, upto, finished FROM lethe.progress WHERE epoch = %(epoch)s AND plan = %(plan)s AND shard = %(shard)s
+
+-- name: save_progress
+INSERT INTO lethe.progress (epoch, plan, shard, batch, upto, rows, reach, finished)
+VALUES (%(epoch)s, %(plan)s, %(shard)s, %(batch)s, %(upto)s, %(rows)s, %(reach)s, %(finished)s)
+ON CONFLICT (epoch, plan, shard) DO UPDATE
+SET batch = excluded.batch, upto = excluded.upto, finished = excluded.finished,
+    rows = lethe.progress.rows + excluded.rows, reach = lethe.progress.reach + excluded.reach
+
+-- name: so_far
+SELECT coalesce(sum(rows), 0)::bigint, coalesce(sum(reach), 0)::bigint
+FROM lethe.progress WHERE epoch = %(epoch)s AND plan = %(plan)s
+
+-- name: next_seq
+UPDATE lethe.store SET seq = seq + 1 RETURNING seq, clock_timestamp()
+
+-- name: write_outbox
+INSERT INTO lethe.outbox (seq, epoch, key, leaf) VALUES (%(seq)s, %(epoch)s, %(key)s, %(leaf)s)
+
+-- name: intend
+INSERT INTO lethe.partition_intent (epoch, plan, shard, dataset, parent, partition, bound)
+VALUES (%(epoch)s, %(plan)s, %(shard)s, %(dataset)s, %(parent)s, %(partition)s, %(bound)s)
+ON CONFLICT DO NOTHING
+
+-- name: intent
+SELECT parent, partition, bound, settled FROM lethe.partition_intent
+WHERE epoch = %(epoch)s AND plan = %(plan)s AND shard = %(shard)s
+
+-- name: settle
+UPDATE lethe.partition_intent SET settled = %(settled)s
+WHERE epoch = %(epoch)s AND plan = %(plan)s AND shard = %(shard)s
+
+-- name: unsettled
+SELECT partition FROM lethe.partition_intent WHERE dataset = %(dataset)s AND settled IS NULL ORDER BY partition
+
+-- name: attachment
+SELECT i.inhdetachpending FROM pg_inherits i
+WHERE i.inhrelid = to_regclass(%(partition)s) AND i.inhparent = to_regclass(%(parent)s)
+
+-- name: lock_detaching
+SELECT pg_advisory_lock(hashtextextended('detach ' || %(key)s, 0))
+
+-- name: unlock_detaching
+SELECT pg_advisory_unlock(hashtextextended('detach ' || %(key)s, 0))

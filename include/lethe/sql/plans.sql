@@ -1,0 +1,63 @@
+-- What run.py asks of lethe_state.
+
+-- name: save_plan
+INSERT INTO lethe.plan (digest, rule, rule_digest, today, body)
+VALUES (%(digest)s, %(rule)s, %(rule_digest)s, %(today)s, %(body)s) ON CONFLICT DO NOTHING
+
+-- name: plan
+SELECT body FROM lethe.plan WHERE digest = %(digest)s
+
+-- name: digests_like
+SELECT digest FROM lethe.plan WHERE starts_with(digest, %(start)s) LIMIT 2
+
+-- name: state
+SELECT a.approved, p.finished_at IS NOT NULL
+FROM lethe.plan p LEFT JOIN lethe.approval a ON a.plan = p.digest WHERE p.digest = %(digest)s
+
+-- name: open_plan
+SELECT p.body FROM lethe.plan p JOIN lethe.approval a ON a.plan = p.digest
+WHERE p.rule = %(rule)s AND p.rule_digest = %(rule_digest)s AND p.today = %(today)s AND a.approved AND p.finished_at IS NULL
+ORDER BY a.at DESC LIMIT 1
+
+-- name: last_approved
+SELECT p.body FROM lethe.plan p JOIN lethe.approval a ON a.plan = p.digest
+WHERE p.rule = %(rule)s AND p.rule_digest = %(rule_digest)s AND a.approved ORDER BY a.at DESC LIMIT 1
+
+-- name: approved_rules
+SELECT DISTINCT p.rule FROM lethe.plan p JOIN lethe.approval a ON a.plan = p.digest
+WHERE a.approved AND p.finished_at IS NULL ORDER BY p.rule
+
+-- name: list
+SELECT p.digest, p.rule, p.today, p.made_at, a.approved, a.role, a.via, p.finished_at, p.body
+FROM lethe.plan p LEFT JOIN lethe.approval a ON a.plan = p.digest
+ORDER BY p.made_at DESC, p.rule LIMIT %(limit)s
+
+-- name: finish
+UPDATE lethe.plan SET finished_at = clock_timestamp() WHERE digest = %(digest)s AND finished_at IS NULL
+
+-- name: name_approver
+INSERT INTO lethe.approver (id, person) VALUES (%(approver)s, coalesce(%(person)s, session_user))
+
+-- name: approve
+INSERT INTO lethe.approval (plan, approved, role, via, approver)
+VALUES (%(plan)s, %(approved)s, %(role)s, %(via)s, %(approver)s) ON CONFLICT DO NOTHING RETURNING at
+
+-- name: confirm
+INSERT INTO lethe.confirmation (rule_digest, rule, role, via, approver)
+VALUES (%(rule_digest)s, %(rule)s, %(role)s, %(via)s, %(approver)s) ON CONFLICT DO NOTHING RETURNING at
+
+-- name: confirmed
+SELECT EXISTS (SELECT FROM lethe.confirmation WHERE rule_digest = %(rule_digest)s)
+
+-- name: save_run
+INSERT INTO lethe.run (run, rule, state, plan, leaf)
+VALUES (%(run)s, %(rule)s, %(state)s, %(plan)s, %(leaf)s) ON CONFLICT DO NOTHING
+
+-- name: now
+SELECT clock_timestamp()
+
+-- name: next_seq
+UPDATE lethe.store SET seq = seq + 1 RETURNING seq, epoch
+
+-- name: write_outbox
+INSERT INTO lethe.outbox (seq, epoch, key, leaf) VALUES (%(seq)s, %(epoch)s, %(key)s, %(leaf)s)

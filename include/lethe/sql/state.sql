@@ -1,0 +1,78 @@
+-- The database lethe_state: plans, answers and runs. Idempotent; run by its owner after store.sql, whose outbox it shares.
+-- The roles lethe_worker (tasks and command line) and lethe_officer (the privacy officer's sign-in) exist beforehand.
+
+CREATE TABLE IF NOT EXISTS lethe.plan (
+    digest      text PRIMARY KEY,
+    rule        text NOT NULL,
+    rule_digest text NOT NULL,
+    today       date NOT NULL,
+    body        text NOT NULL,
+    made_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    finished_at timestamptz
+);
+CREATE INDEX IF NOT EXISTS plan_rule ON lethe.plan (rule, made_at DESC);
+
+-- Who a random approver id stands for; goes when `until` is past.
+CREATE TABLE IF NOT EXISTS lethe.approver (
+    id     text PRIMARY KEY,
+    person text NOT NULL,
+    until  date NOT NULL DEFAULT (current_date + interval '5 years')::date
+);
+
+CREATE TABLE IF NOT EXISTS lethe.approval (
+    plan     text PRIMARY KEY REFERENCES lethe.plan,
+    approved boolean NOT NULL,
+    role     text NOT NULL,
+    via      text NOT NULL CHECK (via IN ('cli', 'airflow')),
+    approver text NOT NULL REFERENCES lethe.approver,
+    at       timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- An assumed period becomes one to act on when the role that the policy names says so, for this meaning of the rule.
+CREATE TABLE IF NOT EXISTS lethe.confirmation (
+    rule_digest text PRIMARY KEY,
+    rule        text NOT NULL,
+    role        text NOT NULL,
+    via         text NOT NULL CHECK (via IN ('cli', 'airflow')),
+    approver    text NOT NULL REFERENCES lethe.approver,
+    at          timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE TABLE IF NOT EXISTS lethe.run (
+    run   text NOT NULL,
+    rule  text NOT NULL,
+    state text NOT NULL CHECK (state IN ('started', 'waiting', 'nothing', 'ended', 'failed')),
+    plan  text REFERENCES lethe.plan,
+    leaf  text NOT NULL,
+    at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (run, rule, state)
+);
+
+-- A person answers under the database role that signed in. Airflow's tasks hand on what a signed-in user of Airflow
+-- answered, and can say nothing else. Being a superuser makes nobody a privacy officer.
+CREATE OR REPLACE FUNCTION lethe.only_who_may_answer() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    signed_in_as text[] := ARRAY(
+        SELECT r.rolname FROM pg_roles r WHERE r.rolname = session_user
+        UNION ALL
+        SELECT g.rolname FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles u ON u.oid = m.member
+        WHERE u.rolname = session_user
+    );
+BEGIN
+    IF NEW.via = 'cli' AND NOT 'lethe_officer' = ANY (signed_in_as)
+       OR NEW.via = 'airflow' AND NOT 'lethe_worker' = ANY (signed_in_as) THEN
+        RAISE EXCEPTION 'this sign-in may not answer' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE OR REPLACE TRIGGER only_who_may_answer BEFORE INSERT ON lethe.approval
+    FOR EACH ROW EXECUTE FUNCTION lethe.only_who_may_answer();
+CREATE OR REPLACE TRIGGER only_who_may_answer BEFORE INSERT ON lethe.confirmation
+    FOR EACH ROW EXECUTE FUNCTION lethe.only_who_may_answer();
+
+GRANT USAGE ON SCHEMA lethe TO lethe_worker, lethe_officer;
+GRANT SELECT ON ALL TABLES IN SCHEMA lethe TO lethe_worker, lethe_officer;
+GRANT UPDATE (seq) ON lethe.store TO lethe_worker, lethe_officer;
+GRANT INSERT ON lethe.outbox, lethe.approver, lethe.approval, lethe.confirmation TO lethe_worker, lethe_officer;
+GRANT INSERT ON lethe.plan, lethe.run TO lethe_worker;
+GRANT UPDATE (finished_at) ON lethe.plan TO lethe_worker;

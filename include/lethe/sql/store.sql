@@ -1,0 +1,56 @@
+-- What Lethe keeps inside a store: the schema `lethe`. Idempotent; run by the store's owner or DBA.
+
+CREATE SCHEMA IF NOT EXISTS lethe;
+
+-- Who this store is. The epoch is raised when a backup is restored, so that a deletion done again is evidence again.
+CREATE TABLE IF NOT EXISTS lethe.store (
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
+    id     uuid    NOT NULL DEFAULT gen_random_uuid(),
+    epoch  integer NOT NULL DEFAULT 1 CHECK (epoch > 0),
+    seq    bigint  NOT NULL DEFAULT 0 CHECK (seq >= 0)
+);
+INSERT INTO lethe.store DEFAULT VALUES ON CONFLICT DO NOTHING;
+
+-- One row a deed, written in the deed's own transaction. `seq` has no gaps: a row that is missing was removed.
+CREATE TABLE IF NOT EXISTS lethe.outbox (
+    seq        bigint PRIMARY KEY,
+    epoch      integer NOT NULL,
+    key        text NOT NULL,  -- plan/shard/batch: no deed can be written down twice
+    leaf       text NOT NULL,
+    written_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    UNIQUE (epoch, key)
+);
+
+-- How far each shard of a plan has come, so that a stopped run goes on where it was.
+CREATE TABLE IF NOT EXISTS lethe.progress (
+    epoch    integer NOT NULL,
+    plan     text NOT NULL,
+    shard    integer NOT NULL,
+    batch    integer NOT NULL,
+    upto     text,
+    rows     bigint NOT NULL,
+    reach    bigint NOT NULL,
+    finished boolean NOT NULL,
+    PRIMARY KEY (epoch, plan, shard)
+);
+
+-- The mirror of the holds in force: which rows of which dataset nobody may touch.
+CREATE TABLE IF NOT EXISTS lethe.hold (
+    dataset text NOT NULL,
+    key     text NOT NULL,
+    kind    text NOT NULL CHECK (kind IN ('held', 'restricted')),
+    PRIMARY KEY (dataset, key, kind)
+);
+
+-- Partitions on their way out: written before the partition is taken off its table, settled with its fate.
+CREATE TABLE IF NOT EXISTS lethe.partition_intent (
+    epoch     integer NOT NULL,
+    plan      text NOT NULL,
+    shard     integer NOT NULL,
+    dataset   text NOT NULL,
+    parent    text NOT NULL,
+    partition text NOT NULL,
+    bound     text NOT NULL,
+    settled   text CHECK (settled IN ('dropped', 'attached')),
+    PRIMARY KEY (epoch, plan, shard)
+);

@@ -1,0 +1,208 @@
+"""lethe_state: plans, who answered them, which assumptions are confirmed, how runs went. Each with its leaf, at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import psycopg
+
+from lethe.errors import PlanError
+from lethe.evidence.leaf import approval_leaf, canonical, confirmation_leaf, plan_leaf, run_leaf
+from lethe.model import Plan, Rule, Verdict
+from lethe.plan import from_json, to_json
+from lethe.sql import queries
+from lethe.stores.postgres.connection import Connection, telling
+
+_SQL = queries("plans")
+
+
+class Answer(NamedTuple):
+    """A person's answer, if there is one, and whether the plan has been carried out."""
+
+    approved: bool | None
+    finished: bool
+
+
+class Listed(NamedTuple):
+    """A plan as the lists show it."""
+
+    plan: Plan
+    made_at: datetime
+    answer: Answer
+    role: str | None
+    via: str | None
+
+    @property
+    def state(self) -> str:
+        """What became of the plan, in one word."""
+        if self.answer.finished:
+            return "done"
+        if self.answer.approved is not None:
+            return "approved" if self.answer.approved else "rejected"
+        if not self.plan.survey.of(Verdict.DUE):
+            return "nothing"
+        return "waiting" if self.plan.needs else "ready"
+
+
+class State:
+    """The database lethe_state through the connection it is given; errors are StoreError."""
+
+    name = "lethe_state"
+
+    def __init__(self, conninfo: str) -> None:
+        self._connection = Connection(self.name, conninfo)
+
+    @property
+    def store(self) -> State:
+        """Itself: errors name this database."""
+        return self
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    @telling
+    def save_plan(self, plan: Plan, rule: Rule, run: str) -> None:
+        """Keep the plan; saving it again changes nothing."""
+        conn = self._connection.get()
+        params = {"digest": plan.digest, "rule": plan.rule, "rule_digest": plan.rule_digest, "today": plan.today}
+        with conn.transaction():
+            saved = conn.execute(_SQL["save_plan"], {**params, "body": json.dumps(to_json(plan), sort_keys=True)})
+            if saved.rowcount:
+                self._write(f"plan/{plan.digest}", plan_leaf(plan, rule, self._now(), run))
+
+    @telling
+    def plan(self, digest: str) -> Plan:
+        """The plan with this digest; PlanError when there is none."""
+        found = self._connection.get().execute(_SQL["plan"], {"digest": digest}).fetchone()
+        if found is None:
+            raise PlanError(f"plan {digest}: not found; `lethe plans` lists those there are")
+        return _checked(found[0], digest)
+
+    @telling
+    def whole_digest(self, start: str) -> str:
+        """The one digest that starts like this; PlanError when there is none, or several."""
+        found = self._connection.get().execute(_SQL["digests_like"], {"start": start.rstrip("…")}).fetchall()
+        if len(found) != 1:
+            raise PlanError(f"plan {start}: found {len(found) or 'none'} that start so, expected one; see `lethe plans`")
+        return str(found[0][0])
+
+    @telling
+    def answer_to(self, digest: str) -> Answer:
+        """What a person answered, and whether the plan is finished."""
+        found = self._connection.get().execute(_SQL["state"], {"digest": digest}).fetchone()
+        return Answer(*found) if found else Answer(None, False)
+
+    @telling
+    def open_plan(self, rule: Rule, today: date) -> Plan | None:
+        """The approved and unfinished plan of the rule for this day."""
+        params = {"rule": rule.name, "rule_digest": rule.digest, "today": today}
+        found = self._connection.get().execute(_SQL["open_plan"], params).fetchone()
+        return _load(found[0]) if found else None
+
+    @telling
+    def last_approved(self, rule: Rule) -> Plan | None:
+        """The last plan that a person approved for this meaning of the rule."""
+        params = {"rule": rule.name, "rule_digest": rule.digest}
+        found = self._connection.get().execute(_SQL["last_approved"], params).fetchone()
+        return _load(found[0]) if found else None
+
+    @telling
+    def approved_rules(self) -> tuple[str, ...]:
+        """Rules with an approved plan that is not carried out yet."""
+        return tuple(rule for (rule,) in self._connection.get().execute(_SQL["approved_rules"]).fetchall())
+
+    @telling
+    def plans(self, limit: int = 50) -> tuple[Listed, ...]:
+        """The latest plans, newest first."""
+        rows = self._connection.get().execute(_SQL["list"], {"limit": limit}).fetchall()
+        return tuple(
+            Listed(_load(body), made_at, Answer(approved, finished is not None), role, via)
+            for _, _, _, made_at, approved, role, via, finished, body in rows
+        )
+
+    @telling
+    def approve(self, plan: Plan, rule: Rule, *, approved: bool, role: str, via: str, person: str | None) -> bool:
+        """Keep a person's answer under a random id; False when the plan was answered before, which stands.
+
+        The database decides by the role that signed in whether this person may answer at all.
+        """
+        conn, approver = self._connection.get(), uuid4().hex
+        with conn.transaction():
+            conn.execute(_SQL["name_approver"], {"approver": approver, "person": person})
+            params = {"plan": plan.digest, "approved": approved, "role": role, "via": via, "approver": approver}
+            at = conn.execute(_SQL["approve"], params).fetchone()
+            if at is None:
+                raise psycopg.Rollback
+            leaf = approval_leaf(plan, rule, at[0], approved=approved, role=role, approver=approver, via=via)
+            self._write(f"approval/{plan.digest}", leaf)
+        return at is not None
+
+    @telling
+    def confirm(self, rule: Rule, *, role: str) -> bool:
+        """Confirm the rule's assumed period; False when it was confirmed before."""
+        conn, approver = self._connection.get(), uuid4().hex
+        with conn.transaction():
+            conn.execute(_SQL["name_approver"], {"approver": approver, "person": None})
+            params = {"rule_digest": rule.digest, "rule": rule.name, "role": role, "via": "cli", "approver": approver}
+            at = conn.execute(_SQL["confirm"], params).fetchone()
+            if at is None:
+                raise psycopg.Rollback
+            leaf = confirmation_leaf(rule, at[0], role=role, approver=approver)
+            self._write(f"confirmation/{rule.digest}", leaf)
+        return at is not None
+
+    @telling
+    def is_confirmed(self, rule: Rule) -> bool:
+        """Whether the rule may act: its period is the statement's, or its assumption was confirmed as it now reads."""
+        if rule.assumption is None:
+            return True
+        found = self._connection.get().execute(_SQL["confirmed"], {"rule_digest": rule.digest}).fetchone()
+        return bool(found and found[0])
+
+    @telling
+    def record(
+        self, rule: Rule, run: str, state: str, *, plan: Plan | None, dag: str | None, dag_run: str | None,
+        counts: Mapping[str, int], finished: bool = False,
+    ) -> None:  # fmt: skip
+        """Write down how a run of a rule stands; the same state of the same run only once."""
+        conn = self._connection.get()
+        with conn.transaction():
+            leaf = run_leaf(
+                self._now(), run, state=state, rule=rule, plan=plan, dag=dag, dag_run=dag_run, counts=dict(counts)
+            )
+            params = {"run": run, "rule": rule.name, "state": state, "plan": plan.digest if plan else None}
+            saved = conn.execute(_SQL["save_run"], {**params, "leaf": canonical(leaf)})
+            if saved.rowcount:
+                self._write(f"run/{run}/{rule.name}/{state}", leaf)
+            if finished and plan is not None:
+                conn.execute(_SQL["finish"], {"digest": plan.digest})
+
+    def _now(self) -> datetime:
+        row = self._connection.get().execute(_SQL["now"]).fetchone()
+        assert row is not None
+        moment: datetime = row[0]
+        return moment
+
+    def _write(self, key: str, leaf: Mapping[str, Any]) -> None:
+        """The leaf goes into the outbox in the transaction that is open."""
+        conn = self._connection.get()
+        row = conn.execute(_SQL["next_seq"]).fetchone()
+        assert row is not None
+        params = {"seq": row[0], "epoch": row[1], "key": key, "leaf": canonical(dict(leaf))}
+        conn.execute(_SQL["write_outbox"], params)
+
+
+def _load(body: str) -> Plan:
+    return from_json(json.loads(body))
+
+
+def _checked(body: str, digest: str) -> Plan:
+    plan = _load(body)
+    if plan.digest != digest:
+        raise PlanError(f"plan {digest}: its stored text has another digest; it was changed, so nothing is done with it")
+    return plan

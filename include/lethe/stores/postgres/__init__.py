@@ -1,0 +1,105 @@
+"""A PostgreSQL database as a store: set-based SQL, evidence in the same transaction."""
+
+from __future__ import annotations
+
+from datetime import date
+from types import TracebackType
+from typing import Self
+
+import psycopg
+from psycopg import errors
+
+from lethe.errors import Stale, StoreRefused
+from lethe.model import Plan, Policy, Receipt, Remaining, Rule, Shard, Store, Survey, Way
+from lethe.stores.postgres.agree import Agreed, agree
+from lethe.stores.postgres.apply import SQL_BATCH, Pace, Work, apply_range, finish, mirrored, one
+from lethe.stores.postgres.connection import Connection, telling
+from lethe.stores.postgres.drop import apply_partition
+from lethe.stores.postgres.predicate import Question
+from lethe.stores.postgres.purge import purge
+from lethe.stores.postgres.remaining import remaining
+from lethe.stores.postgres.survey import survey
+from lethe.sql import queries
+
+
+class PostgresStore:
+    """One PostgreSQL database (14 or later) under the rules of a policy; satisfies DataStore."""
+
+    def __init__(self, store: Store, policy: Policy, conninfo: str) -> None:
+        self.store = store
+        self.policy = policy
+        self.pace = Pace()
+        self._connection = Connection(store.name, conninfo)
+        self._work: Work | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    @telling
+    def check(self, rule: Rule) -> tuple[str, ...]:
+        """Compare the live schema with the policy; SchemaMismatch, or the warnings."""
+        return self._agree(rule).warnings
+
+    @telling
+    def survey(self, rule: Rule, today: date, *, confirmed: bool) -> Survey:
+        """Count by reasons and cut into shards; reads only."""
+        question = self._question(rule, today, confirmed)
+        store_id, epoch = self._identity()
+        return survey(self._connection.get(), question, store_id, epoch)
+
+    @telling
+    def apply(self, plan: Plan, shard: Shard, *, run: str) -> Receipt | None:
+        """Do the shard's next batch; Stale when the store or its schema is not what was planned for."""
+        conn, work = self._connection.get(), self._planned(plan, run)
+        if shard.way is Way.PARTITION:
+            return apply_partition(conn, work, shard, self.pace)
+        if shard.way is Way.FINISH:
+            receipt = finish(conn, work, shard)
+            if receipt is not None:
+                purge(conn, work)
+            return receipt
+        return apply_range(conn, work, shard, self.pace)
+
+    @telling
+    def remaining(self, rule: Rule, today: date, *, confirmed: bool) -> Remaining:
+        """Count what is left by forward arithmetic, partitions on their way out included."""
+        return remaining(self._connection.get(), self._question(rule, today, confirmed))
+
+    def _agree(self, rule: Rule) -> Agreed:
+        return agree(self._connection.get(), self.policy, rule)
+
+    def _question(self, rule: Rule, today: date, confirmed: bool) -> Question:
+        agreed = self._agree(rule)
+        self._identity()
+        return Question(rule, agreed, today, confirmed, mirrored(self._connection.get()))
+
+    def _identity(self) -> tuple[str, int]:
+        """The store's own id and epoch."""
+        try:
+            store_id, epoch = one(self._connection.get(), queries("schema")["identity"])
+        except (errors.UndefinedTable, errors.InsufficientPrivilege):
+            store_id = None
+        if store_id is None:
+            raise StoreRefused(
+                f"store {self.store.name}: the schema lethe is missing or closed to this user; its owner runs what "
+                f"`lethe store grants {self.store.name}` prints"
+            )
+        return store_id, epoch
+
+    def _planned(self, plan: Plan, run: str) -> Work:
+        """The plan's work, after the live schema and the store were found to be those that were planned for."""
+        if self._work is None or self._work.plan.digest != plan.digest or self._work.run != run:
+            rule = self.policy.rules[plan.rule]
+            question = self._question(rule, plan.today, confirmed=True)
+            found = (*self._identity(), question.agreed.fingerprint)
+            planned = (plan.survey.store_id, plan.survey.epoch, plan.survey.fingerprint)
+            for what, now, then in zip(("store", "epoch", "schema"), found, planned, strict=True):
+                if now != then:
+                    raise Stale(f"rule {rule.name}: the {what} is not the one that was planned for; plan again")
+            self._work = Work(plan, question, self.store, run)
+        return self._work

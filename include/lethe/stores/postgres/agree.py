@@ -1,0 +1,228 @@
+"""Does the live schema agree with the policy? Every difference at once; undeclared reach blocks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import psycopg
+import rfc8785
+
+from lethe.errors import SchemaMismatch
+from lethe.model import Aggregate, Anonymise, ColumnRef, Dataset, Delete, Floor, Kin, Policy, Rule
+from lethe.stores.postgres.live import Inbound, Table, read_dataset, read_table
+
+CLOCK_TYPES = ("date", "timestamp with time zone", "timestamp without time zone")
+LARGE = 100_000
+"""Rows from which a missing index on the clock is worth a warning."""
+
+_ON_DELETE = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """The live tables of everything a rule touches or reads, by dataset name, after they were found to agree."""
+
+    policy: Policy
+    tables: Mapping[str, Table]
+    warnings: tuple[str, ...]
+    fingerprint: str
+
+    def table(self, dataset: Dataset) -> Table:
+        """The live table of a dataset."""
+        return self.tables[dataset.name]
+
+    def type_of(self, dataset: Dataset, ref: ColumnRef) -> str:
+        """The type of the column that a reference from `dataset` ends in."""
+        return self.tables[self.owner(dataset, ref).name].columns[ref.column].type
+
+    def owner(self, dataset: Dataset, ref: ColumnRef) -> Dataset:
+        """The dataset in which the column of a reference lives."""
+        for name in ref.path:
+            dataset = self.policy.datasets[dataset.relations[name].to]
+        return dataset
+
+
+def agree(conn: psycopg.Connection, policy: Policy, rule: Rule) -> Agreed:
+    """Read the live schema of everything that `rule` touches or reads; SchemaMismatch with every difference."""
+    wanted = {dataset.name: dataset for dataset in involved(policy, rule)}
+    found = {name: read_dataset(conn, dataset) for name, dataset in wanted.items()}
+    problems = [
+        f"table {d.schema}.{d.table} (dataset {name}): not found in the database; correct the policy or the connection"
+        for name, d in wanted.items()
+        if found[name] is None
+    ]
+    tables = {name: table for name, table in found.items() if table is not None}
+    agreed = Agreed(policy, tables, tuple(_warnings(rule, tables)), _fingerprint(tables))
+    if not problems:
+        problems += _columns(agreed, rule)
+        problems += [line for dataset in wanted.values() for line in _key(dataset, tables[dataset.name])]
+    if not problems:
+        problems += [*_clock(agreed, rule), *_action(conn, agreed, rule), *_reach(agreed, rule)]
+    if problems:
+        raise SchemaMismatch(tuple(f"rule {rule.name}: {line}" for line in problems))
+    return agreed
+
+
+def involved(policy: Policy, rule: Rule) -> Iterator[Dataset]:
+    """The datasets that are touched, and those that clocks, conditions and floors are read from."""
+    yield from rule.datasets()
+    yield from (kin.dataset for kin in all_kin(rule))
+    for dataset, ref in references(rule):
+        for name in ref.path:
+            dataset = policy.datasets[dataset.relations[name].to]
+            yield dataset
+
+
+def references(rule: Rule) -> Iterator[tuple[Dataset, ColumnRef]]:
+    """Every column that the rule reads to come to its verdict, with the dataset it is read from."""
+    yield rule.dataset, rule.clock.at
+    for condition in (*rule.when, *rule.dataset.held_when):
+        yield rule.dataset, condition.at
+    for kin in all_kin(rule):
+        yield from ((kin.dataset, condition.at) for condition in kin.dataset.held_when)
+    for dataset, floor in _all_floors(rule):
+        for ref in (floor.clock.at if floor.clock else None, floor.until, *(c.at for c in floor.when)):
+            if ref is not None:
+                yield dataset, ref
+
+
+def all_kin(rule: Rule) -> Iterator[Kin]:
+    """Whatever shares the fate of the rule's rows, down and up."""
+    pending = [*rule.followers, *rule.leaders]
+    while pending:
+        kin = pending.pop(0)
+        yield kin
+        pending += kin.kin
+
+
+def _all_floors(rule: Rule) -> Iterator[tuple[Dataset, Floor]]:
+    yield from ((rule.dataset, floor) for floor in rule.floors)
+    for kin in all_kin(rule):
+        yield from ((kin.dataset, floor) for floor in kin.floors)
+
+
+def _columns(agreed: Agreed, rule: Rule) -> Iterator[str]:
+    wanted = {(agreed.owner(dataset, ref).name, ref.column) for dataset, ref in references(rule)}
+    for dataset in {d.name: d for d in involved(agreed.policy, rule)}.values():
+        wanted |= {(dataset.name, column) for column in (*dataset.key, *dataset.personal_data)}
+        for relation in dataset.relations.values():
+            if relation.to in agreed.tables:
+                wanted |= {(dataset.name, own) for own, _ in relation.columns}
+                wanted |= {(relation.to, other) for _, other in relation.columns}
+                wanted |= {(dataset.name, relation.when.at.column)} if relation.when else set()
+    if isinstance(rule.action, Anonymise):
+        wanted |= {(rule.dataset.name, column) for column in rule.action.fields}
+    for name, column in sorted(wanted):
+        table = agreed.tables[name]
+        if column not in table.columns:
+            near = get_close_matches(column, table.columns, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            yield f"column {table.schema}.{table.name}.{column}: not found in the database{hint}"
+
+
+def _key(dataset: Dataset, table: Table) -> Iterator[str]:
+    if not any(set(dataset.key) <= set(key) <= {*dataset.key, *table.partition_columns} for key in table.keys):
+        yield (
+            f"table {table.schema}.{table.name}: found no primary key or unique NOT NULL index on "
+            f"({', '.join(dataset.key)}), expected one, for it is the key of dataset {dataset.name}"
+        )
+    if table.inherited:
+        yield f"table {table.schema}.{table.name}: other tables inherit from it; name these as datasets of their own"
+
+
+def _clock(agreed: Agreed, rule: Rule) -> Iterator[str]:
+    clocks = [(rule.dataset, rule.clock)]
+    clocks += [(dataset, floor.clock) for dataset, floor in _all_floors(rule) if floor.clock]
+    for dataset, clock in clocks:
+        type_ = agreed.type_of(dataset, clock.at)
+        if type_ not in CLOCK_TYPES:
+            yield f"clock {clock.at}: found type {type_}, expected date or timestamp; text is never read as a date"
+        elif type_ == CLOCK_TYPES[2] and clock.zone is None:
+            yield f"clock {clock.at}: found time stamps without zone; declare theirs under unzoned: of the dataset"
+
+
+def _action(conn: psycopg.Connection, agreed: Agreed, rule: Rule) -> Iterator[str]:
+    table = agreed.table(rule.dataset)
+    if isinstance(rule.action, Anonymise):
+        for name, value in rule.action.fields.items():
+            column = table.columns[name]
+            if value is None and column.not_null:
+                yield f"column {name}: found NOT NULL, so it cannot be blanked; give it a constant or relax the column"
+            if column.generated:
+                yield f"column {name}: is computed by the database; anonymise the columns it is computed from"
+            for key in (key for key in table.inbound if name in key.to):
+                yield f"column {name}: foreign key {key.name} of {key.table} refers to it, so it cannot be anonymised"
+    if rule.aggregate is not None:
+        yield from _aggregate(conn, rule.aggregate, table)
+
+
+def _aggregate(conn: psycopg.Connection, aggregate: Aggregate, source: Table) -> Iterator[str]:
+    schema, _, name = aggregate.into.rpartition(".")
+    target = read_table(conn, schema or source.schema, name)
+    if target is None:
+        yield f"aggregate: table {aggregate.into} not found in the database"
+        return
+    for column in (*aggregate.by, aggregate.count, *aggregate.sums):
+        if column not in target.columns:
+            yield f"aggregate: column {aggregate.into}.{column} not found in the database"
+    for column in (*(by.removeprefix("day(").removesuffix(")") for by in aggregate.by.values()),
+                   *aggregate.sums.values()):  # fmt: skip
+        if column not in source.columns:
+            yield f"aggregate: column {source.schema}.{source.name}.{column} not found in the database"
+    if (tuple(sorted(aggregate.by)), True) not in target.unique:
+        yield (
+            f"aggregate: {aggregate.into} has no unique index on ({', '.join(aggregate.by)}) that also holds for NULL; "
+            "without one the counts of a day could be split over several rows"
+        )
+
+
+def _reach(agreed: Agreed, rule: Rule) -> Iterator[str]:
+    """Whatever else a deletion or change here would set off."""
+    deleting = isinstance(rule.action, Delete)
+    for dataset in rule.datasets():
+        table = agreed.table(dataset)
+        for name, on_delete, on_update in table.triggers:
+            if (on_delete if deleting else on_update) and name not in dataset.triggers:
+                yield (
+                    f"table {table.schema}.{table.name}: trigger {name} would run on every row; if it does nothing "
+                    f"that matters, declare it under triggers: of dataset {dataset.name}"
+                )
+        if deleting:
+            yield from (_undeclared(table, dataset, key) for key in table.inbound if not _follows(rule, dataset, key))
+
+
+def _follows(rule: Rule, dataset: Dataset, key: Inbound) -> bool:
+    """Whether the foreign key is one of the relations by which rows go along."""
+    pairs = dict(zip(key.columns, key.to, strict=True))
+    return any(
+        kin.relation.to == dataset.name
+        and f"{kin.dataset.schema}.{kin.dataset.table}" == key.table
+        and dict(kin.relation.columns) == pairs
+        for kin in all_kin(rule)
+    )
+
+
+def _undeclared(table: Table, dataset: Dataset, key: Inbound) -> str:
+    return (
+        f"table {table.schema}.{table.name}: {key.table} ({', '.join(key.columns)}) refers to it by foreign key "
+        f"{key.name}, ON DELETE {_ON_DELETE[key.on_delete]}, and the policy does not say what becomes of those rows; "
+        f"make it a dataset that refers_to {dataset.name} and follows it"
+    )
+
+
+def _warnings(rule: Rule, tables: Mapping[str, Table]) -> Iterator[str]:
+    table = tables.get(rule.dataset.name)
+    if table is None or rule.clock.at.path or table.rows < LARGE or rule.clock.at.column in table.indexed:
+        return
+    index = "CREATE INDEX" if table.partitioned else "CREATE INDEX CONCURRENTLY"
+    yield (
+        f"no index on the clock {table.schema}.{table.name}.{rule.clock.at.column}, so every sweep reads the whole "
+        f"table; this would help: {index} ON {table.schema}.{table.name} ({rule.clock.at.column});"
+    )
+
+
+def _fingerprint(tables: Mapping[str, Table]) -> str:
+    return hashlib.sha256(rfc8785.dumps({name: table.facts() for name, table in tables.items()})).hexdigest()

@@ -1,0 +1,248 @@
+"""One batch in one transaction: the deed, its progress and its evidence, all of them or none.
+
+Every batch evaluates the whole predicate again, with the holds and floors of this moment; the range only locates rows.
+A shard's next batch starts where its last committed one ended, so a run that was killed goes on without doing or
+recording anything twice, and two runs at once take turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from time import monotonic, sleep
+from typing import Any, LiteralString, NamedTuple
+
+import psycopg
+from psycopg.sql import SQL, Composed, Literal
+
+from lethe.deadlines import last_day, local_date, next_day
+from lethe.errors import BoundExceeded, Stale, StoreRefused
+from lethe.evidence.leaf import batch_leaf, canonical
+from lethe.model import Plan, Reason, Receipt, Rule, Shard, Store, Way
+from lethe.sql import queries
+from lethe.stores.postgres.predicate import Predicate, Question
+from lethe.stores.postgres.statement import Range, deed, follower_locks, range_of, suppress, within
+
+SQL_BATCH = queries("batch")
+
+HOLDS_LOCK = 0x4C455448
+"""Advisory lock that a batch takes shared and the placing of a hold takes exclusively."""
+
+_BUSY_SECONDS = 300.0
+
+
+@dataclass
+class Pace:
+    """Batch sizes that follow a target time; each worker finds its own."""
+
+    seconds: float = 2.0
+    size: dict[Way, int] = field(default_factory=lambda: {Way.BLOCKS: 2_000, Way.INDEX: 50_000})
+
+    def learn(self, way: Way, seconds: float) -> None:
+        """Grow to at most double, shrink to no less than half, towards the target time."""
+        factor = min(2.0, max(0.5, self.seconds / max(seconds, 0.01)))
+        self.size[way] = max(100, int(self.size[way] * factor))
+
+
+class Progress(NamedTuple):
+    """How far a shard has come: its last batch, where that ended, and whether nothing is left."""
+
+    batch: int
+    upto: str | None
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all batches of one plan share; the timeouts are PostgreSQL settings."""
+
+    plan: Plan
+    question: Question
+    store: Store
+    run: str
+    lock_timeout: str = "5s"
+    statement_timeout: str = "5min"
+
+    @property
+    def rule(self) -> Rule:
+        """The rule that is planned for."""
+        return self.question.rule
+
+    def place(self, shard: Shard) -> dict[str, Any]:
+        """The key of the shard's rows in the schema `lethe`."""
+        return {"epoch": self.plan.survey.epoch, "plan": self.plan.digest, "shard": shard.number}
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a batch did, for its evidence and progress."""
+
+    rows: int
+    reach: Mapping[str, int]
+    upto: str | None
+    finished: bool
+    suppressed: int = 0
+    """Groups of the statistics that were too small to keep."""
+
+
+def one(conn: psycopg.Connection, query: LiteralString | SQL | Composed, params: Mapping[str, Any] | None = None) -> Any:
+    """The single row that a query returns."""
+    row = conn.execute(query, params).fetchone()
+    assert row is not None
+    return row
+
+
+def open_batch(conn: psycopg.Connection, work: Work) -> None:
+    """Set the timeouts, take the holds' lock shared, and make sure that the store is the one that was planned for."""
+    one(conn, SQL_BATCH["timeouts"], {"lock": work.lock_timeout, "statement": work.statement_timeout})
+    one(conn, SQL_BATCH["share_holds"], {"lock": HOLDS_LOCK})
+    epoch, today = one(conn, SQL_BATCH["epoch"])
+    if epoch != work.plan.survey.epoch:
+        raise Stale(f"store {work.store.name}: found epoch {epoch}, planned for {work.plan.survey.epoch}; plan again")
+    if work.plan.today > next_day(today):
+        raise Stale(
+            f"store {work.store.name}: the plan is for {work.plan.today}, the store's clock says {today}; "
+            "nothing is deleted ahead of time"
+        )
+
+
+def take_shard(conn: psycopg.Connection, work: Work, shard: Shard) -> Progress:
+    """Wait for the shard's lock, held to the end of the transaction, and read how far it has come."""
+    key = f"{work.plan.digest}/{shard.number}"
+    deadline = monotonic() + _BUSY_SECONDS
+    while not one(conn, SQL_BATCH["try_shard"], {"key": key})[0]:
+        if monotonic() > deadline:
+            raise StoreRefused(f"store {work.store.name}: shard {shard.number} is held by another run; try again later")
+        sleep(0.1)
+    found = conn.execute(SQL_BATCH["progress"], work.place(shard)).fetchone()
+    return Progress(*found) if found else Progress(0, shard.start, False)
+
+
+def with_holds(conn: psycopg.Connection, question: Question) -> Question:
+    """The question with the holds in force now; to be asked under the holds' lock."""
+    return replace(question, mirrored=mirrored(conn))
+
+
+def mirrored(conn: psycopg.Connection) -> Mapping[str, Reason]:
+    """Which kinds of hold the store's mirror knows, by dataset."""
+    kinds = {"held": Reason.HELD, "restricted": Reason.RESTRICTED}
+    return {
+        dataset: Reason(sum(kinds[kind] for kind in found))
+        for dataset, found in conn.execute(SQL_BATCH["held_kinds"]).fetchall()
+    }
+
+
+def apply_range(conn: psycopg.Connection, work: Work, shard: Shard, pace: Pace) -> Receipt | None:
+    """Do the shard's next batch by blocks or by index; None when nothing of it is left."""
+    started = monotonic()
+    with conn.transaction():
+        open_batch(conn, work)
+        before = take_shard(conn, work, shard)
+        if before.finished:
+            return None
+        predicate = Predicate(with_holds(conn, work.question))
+        where, last = _next_range(conn, predicate, shard, before, pace)
+        for lock in follower_locks(predicate, where):
+            one(conn, lock)
+        statement, names = deed(predicate, where)
+        rows, *others = one(conn, statement)
+        reach = {name: count for name, count in zip(names, others, strict=True) if count}
+        seq = seal(conn, work, shard, before, Done(rows, reach, where.end, finished=last))
+    seconds = monotonic() - started
+    pace.learn(shard.way, seconds)
+    return Receipt(work.plan.digest, shard.number, before.batch + 1, rows, reach, seconds, seq)
+
+
+def _next_range(
+    conn: psycopg.Connection, predicate: Predicate, shard: Shard, before: Progress, pace: Pace
+) -> tuple[Range, bool]:
+    """The next batch's range, and whether it is the shard's last."""
+    size, start = pace.size[shard.way], before.upto
+    if shard.way is Way.INDEX:
+        end = _index_end(conn, predicate, range_of(shard, start, shard.end), size)
+    else:
+        stop = int(shard.end) if shard.end is not None else _blocks(conn, shard)
+        end = str(int(start or 0) + size) if int(start or 0) + size < stop else None
+    return range_of(shard, start, end or shard.end), end is None
+
+
+def _blocks(conn: psycopg.Connection, shard: Shard) -> int:
+    size = "SELECT pg_relation_size({}::regclass) / current_setting('block_size')::bigint"
+    relation = SQL("{}").format(Literal(range_of(shard, None, None).relation.as_string()))
+    return int(one(conn, SQL(size).format(relation))[0])
+
+
+def _index_end(conn: psycopg.Connection, predicate: Predicate, where: Range, size: int) -> str | None:
+    """Where about `size` rows of the range end, to the full second or day; None when fewer are left."""
+    step = "{} + 1" if predicate.clock_type == "date" else "date_trunc('second', {}) + interval '1 second'"
+    query = SQL("SELECT ({})::text FROM ONLY {} AS t WHERE {} AND {} ORDER BY {} OFFSET {} LIMIT 1").format(
+        SQL(step).format(predicate.clock),
+        where.relation,
+        within(predicate, where),
+        predicate.elapsed,
+        predicate.clock,
+        Literal(size),
+    )
+    row = conn.execute(query).fetchone()
+    return None if row is None else str(row[0])
+
+
+def seal(conn: psycopg.Connection, work: Work, shard: Shard, before: Progress, done: Done) -> int:
+    """Progress, bound and evidence, last before the commit; the sequence number, 0 when nothing was done.
+
+    Raises BoundExceeded, and so undoes the batch, when the plan's rows or their reach pass what was approved.
+    """
+    reach, batch = sum(done.reach.values()), before.batch + 1
+    progress = {"batch": batch, "upto": done.upto, "rows": done.rows, "reach": reach, "finished": done.finished}
+    conn.execute(SQL_BATCH["save_progress"], {**work.place(shard), **progress})
+    if not (done.rows or reach or done.suppressed):
+        return 0
+    seq, at = one(conn, SQL_BATCH["next_seq"])  # the lock on this row makes the sums below exact
+    _keep_bounds(conn, work, shard)
+    leaf = batch_leaf(
+        work.plan,
+        work.rule,
+        at,
+        work.run,
+        seq=seq,
+        shard=shard.number,
+        batch=batch,
+        way=shard.way,
+        rows=done.rows,
+        reach=dict(done.reach),
+        suppressed=done.suppressed,
+        backups_until=_backups_until(work, local_date(at, work.question.agreed.policy.organisation.zone)),
+    )
+    key = f"{work.plan.digest}/{shard.number}/{batch}"
+    conn.execute(SQL_BATCH["write_outbox"], {**work.place(shard), "key": key, "seq": seq, "leaf": canonical(leaf)})
+    return int(seq)
+
+
+def _keep_bounds(conn: psycopg.Connection, work: Work, shard: Shard) -> None:
+    rows, reach = one(conn, SQL_BATCH["so_far"], work.place(shard))
+    bounds = work.plan.bounds
+    if rows > bounds.rows or reach > bounds.reach:
+        raise BoundExceeded(
+            f"rule {work.rule.name}: found {rows} rows and {reach} that follow, approved are at most {bounds.rows} and "
+            f"{bounds.reach}; the batch was undone; plan again"
+        )
+
+
+def _backups_until(work: Work, today: date) -> date | None:
+    return last_day(today, work.store.backups) if work.store.backups else None
+
+
+def finish(conn: psycopg.Connection, work: Work, shard: Shard) -> Receipt | None:
+    """What remains when all shards are through: small groups of the statistics are taken out; None when already done."""
+    started = monotonic()
+    with conn.transaction():
+        open_batch(conn, work)
+        before = take_shard(conn, work, shard)
+        if before.finished:
+            return None
+        groups = 0
+        if work.rule.aggregate is not None:
+            groups = conn.execute(suppress(Predicate(work.question), work.rule.aggregate)).rowcount
+        seq = seal(conn, work, shard, before, Done(0, {}, None, finished=True, suppressed=groups))
+    return Receipt(work.plan.digest, shard.number, 1, 0, {}, monotonic() - started, seq)

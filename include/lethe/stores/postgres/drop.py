@@ -1,0 +1,122 @@
+"""A whole partition goes at once: intent, detach, look at every row again, then drop with its evidence or attach again.
+
+DETACH CONCURRENTLY cannot run inside a transaction, so the way is cut into steps that each find out how far the last
+run came. Until the intent is settled, verification counts the detached partition as remaining.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import monotonic
+from typing import LiteralString, cast
+
+import psycopg
+from psycopg.sql import SQL, Composable, Identifier, Literal
+
+from lethe.model import Receipt, Shard, Way
+from lethe.stores.postgres.apply import (
+    SQL_BATCH,
+    Done,
+    Pace,
+    Progress,
+    Work,
+    apply_range,
+    one,
+    open_batch,
+    seal,
+    take_shard,
+    with_holds,
+)
+from lethe.stores.postgres.live import Part
+from lethe.stores.postgres.predicate import Predicate
+from lethe.stores.postgres.statement import add_up, grouped
+
+
+def apply_partition(conn: psycopg.Connection, work: Work, shard: Shard, pace: Pace) -> Receipt | None:
+    """Drop the shard's partition if every row of it is due; None when nothing of the shard is left.
+
+    A partition that had to go back, since not all of it is due any more, is worked block by block.
+    """
+    started = monotonic()
+    if not _intend(conn, work, shard):
+        return None
+    parent, partition, bound, settled = one(conn, SQL_BATCH["intent"], work.place(shard))
+    if settled == "attached":
+        return apply_range(conn, work, replace(shard, way=Way.BLOCKS), pace)
+    if settled is None:
+        _detach(conn, work, parent, partition)
+    with conn.transaction():
+        open_batch(conn, work)
+        before = take_shard(conn, work, shard)
+        settled = one(conn, SQL_BATCH["intent"], work.place(shard))[3]
+        if before.finished or settled == "dropped":
+            return None
+        rows, seq = _drop_or_attach(conn, work, shard, before, (parent, partition, bound))
+    return Receipt(work.plan.digest, shard.number, before.batch + 1, rows, {}, monotonic() - started, seq)
+
+
+def _intend(conn: psycopg.Connection, work: Work, shard: Shard) -> bool:
+    """Write down what is about to happen; False when it has happened."""
+    part = next((p for p in work.question.agreed.table(work.rule.dataset).parts if _name(p) == shard.relation), None)
+    with conn.transaction():
+        open_batch(conn, work)
+        if take_shard(conn, work, shard).finished:
+            return False
+        if part is None:  # taken off by an earlier run that was stopped; its intent tells the rest
+            return conn.execute(SQL_BATCH["intent"], work.place(shard)).fetchone() is not None
+        assert part.parent is not None
+        names = {
+            "dataset": work.rule.dataset.name,
+            "parent": Identifier(*part.parent).as_string(),
+            "partition": Identifier(part.schema, part.table).as_string(),
+            "bound": part.bound,
+        }
+        conn.execute(SQL_BATCH["intend"], {**work.place(shard), **names})
+    return True
+
+
+def _name(part: Part) -> str:
+    return f"{part.schema}.{part.table}"
+
+
+def _detach(conn: psycopg.Connection, work: Work, parent: str, partition: str) -> None:
+    """Take the partition off its table, or finish an earlier attempt; nothing when it is off."""
+    conn.execute(SQL("SET lock_timeout = {}").format(Literal(work.lock_timeout)))
+    one(conn, SQL_BATCH["lock_detaching"], {"key": partition})
+    try:
+        found = conn.execute(SQL_BATCH["attachment"], {"parent": parent, "partition": partition}).fetchone()
+        if found is not None:
+            word = SQL("FINALIZE" if found[0] else "CONCURRENTLY")
+            conn.execute(SQL("ALTER TABLE {} DETACH PARTITION {} {}").format(_sql(parent), _sql(partition), word))
+    finally:
+        if not conn.closed:
+            one(conn, SQL_BATCH["unlock_detaching"], {"key": partition})
+
+
+def _sql(name: str) -> Composable:
+    """A name that the server wrote down itself, quoted already."""
+    return SQL(cast(LiteralString, name))
+
+
+def _drop_or_attach(
+    conn: psycopg.Connection, work: Work, shard: Shard, before: Progress, names: tuple[str, str, str]
+) -> tuple[int, int]:
+    """Every row due and none protected: drop. Else the partition goes back where it was. Rows dropped, and seq."""
+    parent, partition, bound = names
+    predicate = Predicate(with_holds(conn, work.question))
+    conn.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(_sql(partition)))
+    count = SQL("SELECT count(*), count(*) FILTER (WHERE {}) FROM ONLY {} AS t{}").format(
+        predicate.due, _sql(partition), predicate.scope.joined()
+    )
+    rows, due = one(conn, count)
+    if rows != due:
+        conn.execute(SQL("ALTER TABLE {} ATTACH PARTITION {} {}").format(_sql(parent), _sql(partition), _sql(bound)))
+        conn.execute(SQL_BATCH["settle"], {**work.place(shard), "settled": "attached"})
+        seal(conn, work, shard, before, Done(0, {}, None, finished=False))
+        return 0, 0
+    if work.rule.aggregate is not None:
+        source = SQL("(SELECT {} FROM ONLY {} AS t)").format(grouped(predicate, work.rule.aggregate), _sql(partition))
+        conn.execute(add_up(predicate, work.rule.aggregate, source))
+    conn.execute(SQL("DROP TABLE {}").format(_sql(partition)))
+    conn.execute(SQL_BATCH["settle"], {**work.place(shard), "settled": "dropped"})
+    return rows, seal(conn, work, shard, before, Done(rows, {}, None, finished=True))

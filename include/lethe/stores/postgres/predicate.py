@@ -1,0 +1,290 @@
+"""A rule as SQL: one boolean for each reason, and the conjunction that says "due".
+
+decide() is the truth; a property test over random rows holds this file to it. Identifiers go through sql.Identifier and
+values through sql.Literal: what stands in the SQL is the policy's constants and calendar dates, never a row's value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date
+
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+
+from lethe.deadlines import cutoff, fiscal_cutoff, next_day, start_of
+from lethe.model import Anonymise, Clock, ColumnRef, Condition, Dataset, Floor, Kin, Reason, Relation, Rule
+from lethe.stores.postgres.agree import Agreed
+
+NEVER = SQL("false")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a rule: on which date, whether its assumption is confirmed, which datasets have holds."""
+
+    rule: Rule
+    agreed: Agreed
+    today: date
+    confirmed: bool
+    mirrored: Mapping[str, Reason]
+
+
+@dataclass
+class Scope:
+    """The columns of one dataset under one alias; references through relations become joins as they are met."""
+
+    agreed: Agreed
+    dataset: Dataset
+    alias: str
+    joins: dict[tuple[str, ...], tuple[str, Composable, Composable]] = field(default_factory=dict)
+
+    def column(self, ref: ColumnRef) -> Composed:
+        """The referenced column, its relations joined."""
+        return SQL("{}.{}").format(Identifier(self.join(ref.path)), Identifier(ref.column))
+
+    def join(self, path: tuple[str, ...]) -> str:
+        """The alias under which the dataset at the end of `path` is joined."""
+        if not path:
+            return self.alias
+        if path not in self.joins:
+            here = self.join(path[:-1])
+            source = self.agreed.owner(self.dataset, ColumnRef("", path[:-1]))
+            relation = source.relations[path[-1]]
+            alias = f"{self.alias}_{len(self.joins)}"
+            target = table_name(self.agreed.policy.datasets[relation.to])
+            self.joins[path] = (alias, target, link(relation, here, alias))
+        return self.joins[path][0]
+
+    def joined(self, inner: tuple[str, ...] = ()) -> Composable:
+        """The joins met so far; those on the way `inner` are inner joins, the rest keep rows that reach nothing."""
+        words = {path: "JOIN" if path == inner[: len(path)] else "LEFT JOIN" for path in self.joins}
+        return SQL(" ").join(
+            SQL(" {} {} AS {} ON {}").format(SQL(words[path]), target, Identifier(alias), on)
+            for path, (alias, target, on) in self.joins.items()
+        )
+
+
+def table_name(dataset: Dataset) -> Identifier:
+    """The dataset's table, qualified."""
+    return Identifier(dataset.schema, dataset.table)
+
+
+def link(relation: Relation, source: str, target: str) -> Composable:
+    """The condition under which a row of `source` refers to a row of `target`."""
+    cast = SQL("::text") if relation.as_text else SQL("")
+    pairs: list[Composable] = [
+        SQL("{}.{}{} = {}.{}{}").format(
+            Identifier(source), Identifier(own), cast, Identifier(target), Identifier(other), cast
+        )
+        for own, other in relation.columns
+    ]
+    if relation.when is not None:
+        column = SQL("{}.{}").format(Identifier(source), Identifier(relation.when.at.column))
+        pairs.append(_among(column, relation.when))
+    return _all(pairs)
+
+
+def _among(column: Composable, condition: Condition) -> Composable:
+    return SQL("{}::text = ANY ({})").format(column, Literal(list(condition.values)))
+
+
+def _all(parts: Iterable[Composable]) -> Composable:
+    return SQL(" AND ").join(parts)
+
+
+def _any(parts: Iterable[Composable]) -> Composable:
+    found = list(parts)
+    return SQL("({})").format(SQL(" OR ").join(found)) if found else NEVER
+
+
+class Predicate:
+    """One rule on one date as SQL over the alias `t`.
+
+    `reasons` has a boolean for each reason that can occur, those of the clock to be tried in the order undated, future,
+    not due; `due` is true exactly when none of them is.
+    """
+
+    def __init__(self, question: Question) -> None:
+        self.question = question
+        rule = question.rule
+        self.scope = Scope(question.agreed, rule.dataset, "t")
+        self.clock = self.scope.column(rule.clock.at)
+        self.clock_type = question.agreed.type_of(rule.dataset, rule.clock.at)
+        self.reasons = {reason: test for reason, test in self._reasons().items() if test is not NEVER}
+        others = [SQL("NOT {}").format(test) for reason, test in self.reasons.items() if reason not in _OF_CLOCK]
+        self.elapsed = self._elapsed()
+        self.due = _all([self.elapsed, *others])
+
+    @property
+    def joins(self) -> bool:
+        """Whether other tables are needed to come to a verdict."""
+        return bool(self.scope.joins)
+
+    def mask(self) -> Composable:
+        """The reasons of a row as one integer, the bits of Reason; 0 is due."""
+        tests = self.reasons
+        of_clock = SQL("CASE WHEN {} THEN 2 WHEN {} THEN 4 WHEN {} THEN 1 ELSE 0 END").format(
+            tests[Reason.UNDATED], tests[Reason.FUTURE], tests[Reason.NOT_DUE]
+        )
+        bits = [
+            SQL("CASE WHEN {} THEN {} ELSE 0 END").format(test, Literal(int(reason)))
+            for reason, test in tests.items()
+            if reason not in _OF_CLOCK
+        ]
+        return SQL(" | ").join(SQL("({})").format(bit) for bit in [of_clock, *bits])
+
+    def local_date(self, moment: Composable) -> Composable:
+        """The calendar date of a clock value, in the organisation's zone."""
+        return local_date_sql(moment, self.clock_type, self.question.rule.clock, self.question.agreed)
+
+    def _reasons(self) -> dict[Reason, Composable]:
+        question, rule = self.question, self.question.rule
+        undated = _undated(self.clock, self.clock_type, rule.clock, question.agreed)
+        started = _up_to(self.clock, self.clock_type, rule.clock, question.today, question.agreed)
+        elapsed = _up_to(self.clock, self.clock_type, rule.clock, cutoff(question.today, rule.keep), question.agreed)
+        reasons = {
+            Reason.UNDATED: undated,
+            Reason.FUTURE: SQL("NOT {}").format(started),
+            Reason.NOT_DUE: SQL("NOT {}").format(elapsed),
+            Reason.CONDITION: self._condition(rule.when),
+            Reason.UNCONFIRMED: NEVER if rule.assumption is None or question.confirmed else SQL("true"),
+            Reason.DONE: self._done(),
+        }
+        return reasons | protection(question, self.scope, rule.floors, rule.followers, rule.leaders)
+
+    def _elapsed(self) -> Composable:
+        question, rule = self.question, self.question.rule
+        last = cutoff(question.today, rule.keep)
+        tests = [
+            _up_to(self.clock, self.clock_type, rule.clock, last, question.agreed),
+            SQL("{} > '-infinity'").format(self.clock),
+        ]
+        if rule.clock.unset:
+            unset = _unset(self.clock, self.clock_type, rule.clock, question.agreed)
+            tests.append(SQL("NOT {}").format(unset))
+        return _all(tests)
+
+    def _condition(self, conditions: tuple[Condition, ...]) -> Composable:
+        if not conditions:
+            return NEVER
+        tests = [_among(self.scope.column(condition.at), condition) for condition in conditions]
+        return SQL("(NOT coalesce({}, false))").format(_all(tests))
+
+    def _done(self) -> Composable:
+        action = self.question.rule.action
+        if not isinstance(action, Anonymise):
+            return NEVER
+        tests = [
+            SQL("{}::text IS NOT DISTINCT FROM {}").format(self.scope.column(ColumnRef(name)), Literal(value))
+            if value is not None
+            else SQL("{} IS NULL").format(self.scope.column(ColumnRef(name)))
+            for name, value in action.fields.items()
+        ]
+        return SQL("({})").format(_all(tests))
+
+
+_OF_CLOCK = Reason.UNDATED | Reason.FUTURE | Reason.NOT_DUE
+
+
+def protection(
+    question: Question,
+    scope: Scope,
+    floors: tuple[Floor, ...],
+    followers: tuple[Kin, ...] = (),
+    leaders: tuple[Kin, ...] = (),
+) -> dict[Reason, Composable]:
+    """What keeps a row whatever its clock says: holds and floors of its own, and of the rows that share its fate."""
+    held = [_among(scope.column(condition.at), condition) for condition in scope.dataset.held_when]
+    found: dict[Reason, list[Composable]] = {
+        Reason.HELD: [SQL("coalesce({}, false)").format(test) for test in held],
+        Reason.RESTRICTED: [],
+        Reason.FLOOR: [_under(question, scope, floor) for floor in floors],
+    }
+    for reason in found:
+        if reason in question.mirrored.get(scope.dataset.name, Reason(0)):
+            found[reason].append(_mirrored(scope, reason))
+    for number, kin in enumerate((*followers, *leaders)):
+        inner = Scope(scope.agreed, kin.dataset, f"{scope.alias}k{number}")
+        down = number < len(followers)
+        nested = {"followers" if down else "leaders": kin.kin}
+        ends = (inner.alias, scope.alias) if down else (scope.alias, inner.alias)
+        for reason, test in protection(question, inner, kin.floors, **nested).items():
+            if test is not NEVER:
+                found[reason].append(_some(inner, link(kin.relation, *ends), test))
+    return {reason: _any(tests) for reason, tests in found.items()}
+
+
+def _some(inner: Scope, linked: Composable, test: Composable) -> Composable:
+    return SQL("EXISTS (SELECT FROM {} AS {}{} WHERE {} AND {})").format(
+        table_name(inner.dataset), Identifier(inner.alias), inner.joined(), linked, test
+    )
+
+
+def _mirrored(scope: Scope, reason: Reason) -> Composable:
+    kind = "held" if reason is Reason.HELD else "restricted"
+    return SQL("{} IN (SELECT key FROM lethe.hold WHERE dataset = {} AND kind = {})").format(
+        key_text(scope.dataset, scope.alias), Literal(scope.dataset.name), Literal(kind)
+    )
+
+
+def key_text(dataset: Dataset, alias: str) -> Composable:
+    """A row's key as the mirror of holds writes it: as text, several columns as a JSON array."""
+    columns = [SQL("{}.{}").format(Identifier(alias), Identifier(name)) for name in dataset.key]
+    if len(columns) == 1:
+        return SQL("{}::text").format(columns[0])
+    return SQL("jsonb_build_array({})::text").format(SQL(", ").join(columns))
+
+
+def _under(question: Question, scope: Scope, floor: Floor) -> Composable:
+    """A floor that cannot be judged, its condition or its date unknown, protects."""
+    tests: list[Composable] = [
+        SQL("coalesce({}, true)").format(_among(scope.column(condition.at), condition)) for condition in floor.when
+    ]
+    if floor.until is not None:
+        tests.append(SQL("{} IS NULL").format(scope.column(floor.until)))
+    if floor.clock is not None and floor.period is not None:
+        agreed, clock = question.agreed, floor.clock
+        column, type_ = scope.column(clock.at), agreed.type_of(scope.dataset, clock.at)
+        last = fiscal_cutoff(question.today, floor.period, agreed.policy.organisation.year_end)
+        over = SQL("NOT {} AND {}").format(
+            _undated(column, type_, clock, agreed), _up_to(column, type_, clock, last, agreed)
+        )
+        tests.append(SQL("NOT coalesce({}, false)").format(over))
+    return SQL("({})").format(_all(tests))
+
+
+def _undated(column: Composable, type_: str, clock: Clock, agreed: Agreed) -> Composable:
+    tests: list[Composable] = [SQL("{} IS NULL").format(column), SQL("{} = '-infinity'").format(column)]
+    if clock.unset:
+        tests.append(_unset(column, type_, clock, agreed))
+    return _any(tests)
+
+
+def _unset(column: Composable, type_: str, clock: Clock, agreed: Agreed) -> Composable:
+    """The column holds, as it stands, a date that means unset."""
+    zone = agreed.policy.organisation.zone
+    day = SQL("({} AT TIME ZONE {})").format(column, Literal(zone.key)) if type_.endswith("with time zone") else column
+    return SQL("({}::date = ANY ({}))").format(day, Literal(list(clock.unset)))
+
+
+def _up_to(column: Composable, type_: str, clock: Clock, day: date, agreed: Agreed) -> Composable:
+    """The column's local date is `day` or earlier, written so that an index on the column serves."""
+    if type_ == "date":
+        return SQL("({} <= {})").format(column, Literal(day))
+    end = start_of(next_day(day), agreed.policy.organisation.zone)
+    if type_ == "timestamp with time zone":
+        return SQL("({} < {})").format(column, Literal(end.astimezone(UTC)))
+    return SQL("({} < {})").format(column, Literal(end.astimezone(clock.zone).replace(tzinfo=None)))
+
+
+def local_date_sql(moment: Composable, type_: str, clock: Clock, agreed: Agreed) -> Composable:
+    """A clock value's calendar date in the organisation's zone."""
+    zone = Literal(agreed.policy.organisation.zone.key)
+    if type_ == "date":
+        return moment
+    if type_ == "timestamp with time zone":
+        return SQL("({} AT TIME ZONE {})::date").format(moment, zone)
+    assert clock.zone is not None
+    return SQL("({} AT TIME ZONE {} AT TIME ZONE {})::date").format(moment, Literal(clock.zone.key), zone)
+

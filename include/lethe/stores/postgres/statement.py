@@ -1,0 +1,216 @@
+"""The statement of one batch: which rows, and what becomes of them and of the rows that follow them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+
+from lethe.deadlines import start_of
+from lethe.model import Aggregate, Anonymise, Kin, Shard, Way
+from lethe.stores.postgres.predicate import NEVER, Predicate, Scope, link, protection, table_name
+
+_DUE = "lethe_due"
+_TID = "lethe_tid"
+
+
+@dataclass(frozen=True)
+class Range:
+    """The part of a relation that one batch looks at; `start` and `end` as in Shard, end None is open."""
+
+    relation: Identifier
+    way: Way
+    start: str | None
+    end: str | None
+
+
+def range_of(shard: Shard, start: str | None, end: str | None) -> Range:
+    """The range of a shard's next batch."""
+    return Range(Identifier(*shard.relation.split(".", 1)), shard.way, start, end)
+
+
+def within(predicate: Predicate, where: Range) -> Composable:
+    """The range as a condition on `t`; it only locates rows, the predicate alone decides."""
+    if where.way is Way.BLOCKS:
+        tests: list[Composable] = [SQL("t.ctid >= {}::tid").format(Literal(f"({where.start or 0},0)"))]
+        if where.end is not None:
+            tests.append(SQL("t.ctid < {}::tid").format(Literal(f"({where.end},0)")))
+        return SQL(" AND ").join(tests)
+    tests = []
+    if where.start is not None:
+        tests.append(SQL("{} >= {}").format(predicate.clock, edge(predicate, where.start)))
+    if where.end is not None:
+        tests.append(SQL("{} < {}").format(predicate.clock, edge(predicate, where.end)))
+    return SQL(" AND ").join(tests) if tests else SQL("true")
+
+
+def edge(predicate: Predicate, text: str) -> Composable:
+    """The end of an index range as a value of the clock: a local date, or a moment that an earlier batch ended at."""
+    if predicate.clock_type == "date":
+        return SQL("{}::date").format(Literal(text))
+    if len(text) > len("2025-03-01"):
+        return SQL("{}::{}").format(Literal(text), SQL(_cast(predicate.clock_type)))
+    clock, zone = predicate.question.rule.clock, predicate.question.agreed.policy.organisation.zone
+    moment = start_of(date.fromisoformat(text), zone)
+    if predicate.clock_type == "timestamp with time zone":
+        return Literal(moment)
+    return Literal(datetime.replace(moment.astimezone(clock.zone), tzinfo=None))
+
+
+def _cast(clock_type: str) -> str:
+    return "timestamptz" if clock_type == "timestamp with time zone" else "timestamp"
+
+
+def deed(predicate: Predicate, where: Range) -> tuple[Composed, tuple[str, ...]]:
+    """The statement of one batch, and the datasets that follow.
+
+    It returns one row: how many rows of the rule's own dataset, then how many of each following dataset.
+    """
+    rule = predicate.question.rule
+    if not predicate.joins and not rule.followers:  # as a person would write it: the predicate in the statement itself
+        ctes = _change(predicate, where, None, SQL("{} AND {}").format(within(predicate, where), predicate.due))
+        return _counting(ctes, []), ()
+    tree = list(_tree(rule.followers))
+    here = SQL("t.ctid = {}.{}").format(Identifier(_DUE), Identifier(_TID))
+    if not (where.way is Way.INDEX and rule.clock.at.path):  # the range again: it spares a look at the whole table
+        here = SQL("{} AND {}").format(here, within(predicate, where))
+    ctes = [
+        _due(predicate, where),
+        *(_follow(alias, parent, follower) for alias, parent, follower in tree),
+        *_change(predicate, where, Identifier(_DUE), here),
+    ]
+    return _counting(ctes, [alias for alias, _, _ in tree]), tuple(f.dataset.name for _, _, f in tree)
+
+
+def _counting(ctes: list[Composable], others: list[str]) -> Composed:
+    counts = [SQL("(SELECT count(*) FROM {})").format(Identifier(name)) for name in ["gone", *others]]
+    return SQL("WITH {} SELECT {}").format(SQL(", ").join(ctes), SQL(", ").join(counts))
+
+
+def _tree(followers: tuple[Kin, ...], parent: str = _DUE) -> Iterator[tuple[str, str, Kin]]:
+    """Every follower with a name for its rows and that of the rows it follows, parents first."""
+    for number, follower in enumerate(followers):
+        alias = f"{parent}_{number}"
+        yield alias, parent, follower
+        yield from _tree(follower.kin, alias)
+
+
+def _due(predicate: Predicate, where: Range) -> Composable:
+    """The rows that are due, locked, and with them the rows that their clocks are read from."""
+    rule, scope = predicate.question.rule, predicate.scope
+    clocks = [alias for path, (alias, _, _) in scope.joins.items() if path == rule.clock.at.path[: len(path)]]
+    share = SQL(" FOR SHARE OF {}").format(SQL(", ").join(map(Identifier, clocks))) if clocks else SQL("")
+    return SQL(
+        "{due} AS MATERIALIZED (SELECT t.ctid AS {tid}, {key} FROM ONLY {part} AS t{joins} WHERE {range} AND {test}"
+        " FOR UPDATE OF t{share})"
+    ).format(
+        due=Identifier(_DUE),
+        tid=Identifier(_TID),
+        key=SQL(", ").join(SQL("t.{}").format(Identifier(name)) for name in rule.dataset.key),
+        part=where.relation,
+        joins=scope.joined(inner=rule.clock.at.path),
+        range=within(predicate, where),
+        test=predicate.due,
+        share=share,
+    )
+
+
+def _follow(alias: str, parent: str, follower: Kin) -> Composable:
+    return SQL("{} AS (DELETE FROM {} AS c USING {} AS p WHERE {} RETURNING c.*)").format(
+        Identifier(alias), table_name(follower.dataset), Identifier(parent), link(follower.relation, "c", "p")
+    )
+
+
+def _change(predicate: Predicate, where: Range, source: Identifier | None, test: Composable) -> list[Composable]:
+    """The deletion or update as CTE `gone`, and behind it the aggregation of what went."""
+    rule = predicate.question.rule
+    if isinstance(rule.action, Anonymise):
+        assignments = SQL(", ").join(
+            SQL("{} = {}").format(Identifier(name), Literal(value)) for name, value in rule.action.fields.items()
+        )
+        origin = SQL(" FROM {}").format(source) if source else SQL("")
+        change = SQL("UPDATE ONLY {} AS t SET {}{} WHERE {} RETURNING 1")
+        return [SQL("gone AS ({})").format(change.format(where.relation, assignments, origin, test))]
+    origin = SQL(" USING {}").format(source) if source else SQL("")
+    returned = grouped(predicate, rule.aggregate) if rule.aggregate else SQL("1")
+    gone = SQL("gone AS (DELETE FROM ONLY {} AS t{} WHERE {} RETURNING {})").format(
+        where.relation, origin, test, returned
+    )
+    if rule.aggregate is None:
+        return [gone]
+    return [gone, SQL("added AS ({})").format(add_up(predicate, rule.aggregate, Identifier("gone")))]
+
+
+def grouped(predicate: Predicate, aggregate: Aggregate) -> Composable:
+    """What the statistics need of a row: its group, and the columns that are summed."""
+    columns = [SQL("{} AS {}").format(_group(predicate, by), Identifier(into)) for into, by in aggregate.by.items()]
+    columns += [SQL("t.{} AS {}").format(Identifier(of), Identifier(into)) for into, of in aggregate.sums.items()]
+    return SQL(", ").join(columns)
+
+
+def _group(predicate: Predicate, by: str) -> Composable:
+    if not by.startswith("day("):
+        return SQL("t.{}").format(Identifier(by))
+    return predicate.local_date(SQL("t.{}").format(Identifier(by[4:-1])))
+
+
+def add_up(predicate: Predicate, aggregate: Aggregate, rows: Composable) -> Composed:
+    """Add the groups of `rows` to the statistics, which may hold earlier batches of the same group."""
+    groups = SQL(", ").join(map(Identifier, aggregate.by))
+    numbers = [aggregate.count, *aggregate.sums]
+    sums = [SQL("coalesce(sum({}), 0)").format(Identifier(into)) for into in aggregate.sums]
+    return SQL(
+        "INSERT INTO {into} AS s ({columns}) SELECT {values} FROM {rows} AS r GROUP BY {groups}"
+        " ON CONFLICT ({groups}) DO UPDATE SET {added}"
+    ).format(
+        into=statistics(predicate, aggregate),
+        columns=SQL(", ").join(map(Identifier, [*aggregate.by, *numbers])),
+        values=SQL(", ").join([groups, SQL("count(*)"), *sums]),
+        rows=rows,
+        groups=groups,
+        added=SQL(", ").join(SQL("{0} = s.{0} + excluded.{0}").format(Identifier(name)) for name in numbers),
+    )
+
+
+def statistics(predicate: Predicate, aggregate: Aggregate) -> Identifier:
+    """The table that an aggregate goes into; unqualified, it stands beside the dataset's own."""
+    schema, _, table = aggregate.into.rpartition(".")
+    return Identifier(schema or predicate.question.rule.dataset.schema, table)
+
+
+def suppress(predicate: Predicate, aggregate: Aggregate) -> Composed:
+    """Take out the groups that stayed too small to say nothing of a person, once none of their rows is left."""
+    day = next((into for into, by in aggregate.by.items() if by.startswith("day(")), None)
+    rule = predicate.question.rule
+    same = [
+        SQL("s.{} IS NOT DISTINCT FROM {}").format(Identifier(into), _group(predicate, by))
+        for into, by in aggregate.by.items()
+        if day is None or into == day
+    ]
+    return SQL("DELETE FROM {} AS s WHERE s.{} < {} AND NOT EXISTS (SELECT FROM {} AS t WHERE {})").format(
+        statistics(predicate, aggregate),
+        Identifier(aggregate.count),
+        Literal(aggregate.suppress_below),
+        table_name(rule.dataset),
+        SQL(" AND ").join(same),
+    )
+
+
+def follower_locks(predicate: Predicate, where: Range) -> Iterator[Composed]:
+    """Locks on following rows that a hold or floor of their own could keep, so that the deed sees their last state."""
+    question, rule = predicate.question, predicate.question.rule
+    parents: dict[str, Composable] = {
+        _DUE: SQL("SELECT t.* FROM ONLY {} AS t{} WHERE {} AND {}").format(
+            where.relation, predicate.scope.joined(), within(predicate, where), predicate.due
+        )
+    }
+    for alias, parent, follower in _tree(rule.followers):
+        rows = SQL("SELECT c.* FROM {} AS c WHERE EXISTS (SELECT FROM ({}) AS p WHERE {})").format(
+            table_name(follower.dataset), parents[parent], link(follower.relation, "c", "p")
+        )
+        parents[alias] = rows
+        inner = Scope(question.agreed, follower.dataset, "c")
+        if any(test is not NEVER for test in protection(question, inner, follower.floors).values()):
+            yield SQL("SELECT count(*) FROM ({} FOR UPDATE OF c) AS locked").format(rows)

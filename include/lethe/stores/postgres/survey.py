@@ -1,0 +1,184 @@
+"""What is due and why not: counts by reason in one pass, what goes along, and how the work is cut up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, datetime
+from math import ceil
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+
+from lethe.deadlines import cutoff, next_day, start_of
+from lethe.model import Condition, Dataset, Delete, Kin, Reason, Shard, Survey, Way
+from lethe.stores.postgres.live import Part
+from lethe.stores.postgres.predicate import Predicate, Question, link, table_name
+
+INDEX_SHARE = 0.1
+"""Below this share of due rows the clock's index finds them faster than reading the table in order."""
+SHARD_ROWS = 250_000
+MOST_SHARDS = 8
+
+
+def survey(conn: psycopg.Connection, question: Question, store_id: str, epoch: int) -> Survey:
+    """Count the rule's rows by combination of reasons and cut the work into shards; reads only."""
+    predicate = Predicate(question)
+    by_part: dict[int, dict[Reason, int]] = {}
+    counts: dict[Reason, int] = {}
+    oldest, newest = None, None
+    for part, mask, rows, lowest, highest in conn.execute(_count(predicate)).fetchall():
+        reasons = Reason(mask)
+        counts[reasons] = counts.get(reasons, 0) + rows
+        by_part.setdefault(part, {})[reasons] = rows
+        if not reasons:
+            oldest = min(oldest or lowest, lowest)
+            newest = max(newest or highest, highest)
+    due = counts.get(Reason(0), 0)
+    return Survey(
+        counts=counts,
+        oldest=oldest,
+        newest=newest,
+        reach=dict(_reach(conn, predicate)) if due else {},
+        unseen=tuple(_unseen(conn, question)),
+        warnings=question.agreed.warnings,
+        shards=tuple(_shards(conn, predicate, by_part)),
+        fingerprint=question.agreed.fingerprint,
+        store_id=store_id,
+        epoch=epoch,
+    )
+
+
+def _count(predicate: Predicate) -> Composed:
+    """One pass over the table; partitions are told apart by their place in the list of parts."""
+    table = predicate.question.agreed.table(predicate.question.rule.dataset)
+    part: Composable = Literal(0)
+    if table.partitioned:
+        part = SQL("t.tableoid")
+    return SQL(
+        "SELECT part, mask, rows, CASE WHEN mask = 0 THEN {lowest} END, CASE WHEN mask = 0 THEN {highest} END"
+        " FROM (SELECT {part} AS part, {mask} AS mask, count(*) AS rows, min({clock}) AS lo, max({clock}) AS hi"
+        " FROM {table} AS t{joins} GROUP BY 1, 2) AS s"
+    ).format(
+        lowest=predicate.local_date(SQL("lo")),
+        highest=predicate.local_date(SQL("hi")),
+        part=part,
+        mask=predicate.mask(),
+        clock=predicate.clock,
+        table=table_name(predicate.question.rule.dataset),
+        joins=predicate.scope.joined(),
+    )
+
+
+def _reach(conn: psycopg.Connection, predicate: Predicate) -> Iterator[tuple[str, int]]:
+    """Rows of each follower that would go along, counted from the rows that are due."""
+    due = SQL("SELECT t.* FROM {} AS t{} WHERE {}").format(
+        table_name(predicate.question.rule.dataset), predicate.scope.joined(), predicate.due
+    )
+    pending: list[tuple[Composable, Kin]] = [(due, f) for f in predicate.question.rule.followers]
+    while pending:
+        parents, follower = pending.pop(0)
+        rows = SQL("SELECT f.* FROM {} AS f WHERE EXISTS (SELECT FROM ({}) AS p WHERE {})").format(
+            table_name(follower.dataset), parents, link(follower.relation, "f", "p")
+        )
+        row = conn.execute(SQL("SELECT count(*) FROM ({}) AS gone").format(rows)).fetchone()
+        assert row is not None
+        yield follower.dataset.name, row[0]
+        pending += [(rows, inner) for inner in follower.kin]
+
+
+def _unseen(conn: psycopg.Connection, question: Question) -> Iterator[str]:
+    """Values that a condition, hold, floor or relation names and that occur nowhere: a misspelling looks like this."""
+    asked = set()
+    for dataset, condition in _conditions(question):
+        owner = question.agreed.owner(dataset, condition.at)
+        for value in condition.values:
+            if (owner.name, condition.at.column, value) in asked:
+                continue
+            asked.add((owner.name, condition.at.column, value))
+            query = SQL("SELECT EXISTS (SELECT FROM {} WHERE {}::text = {})").format(
+                table_name(owner), Identifier(condition.at.column), Literal(value)
+            )
+            found = conn.execute(query).fetchone()
+            if found is not None and not found[0]:
+                yield f"{owner.schema}.{owner.table}.{condition.at.column} = {value}"
+
+
+def _conditions(question: Question) -> Iterator[tuple[Dataset, Condition]]:
+    rule = question.rule
+    pending = [(rule.dataset, rule.when, rule.floors, (*rule.followers, *rule.leaders))]
+    while pending:
+        dataset, when, floors, others = pending.pop(0)
+        conditions = [*when, *dataset.held_when, *(condition for floor in floors for condition in floor.when)]
+        yield from ((dataset, condition) for condition in conditions)
+        for kin in others:
+            if kin.relation.when is not None and kin in rule.followers:
+                yield kin.dataset, kin.relation.when
+            pending.append((kin.dataset, (), kin.floors, kin.kin))
+
+
+def _shards(
+    conn: psycopg.Connection, predicate: Predicate, by_part: dict[int, dict[Reason, int]]
+) -> Iterator[Shard]:
+    table = predicate.question.agreed.table(predicate.question.rule.dataset)
+    number = 0
+    for part in table.parts:
+        counts = by_part.get(part.oid if table.partitioned else 0, {})
+        if not counts.get(Reason(0)):
+            continue
+        for shard in _cut(conn, predicate, part, counts):
+            yield replace(shard, number=number)
+            number += 1
+
+
+def _cut(conn: psycopg.Connection, predicate: Predicate, part: Part, counts: dict[Reason, int]) -> Iterator[Shard]:
+    """One part of the table by the way that suits it: as a whole, by the clock's index, or block by block."""
+    relation, due, total = f"{part.schema}.{part.table}", counts[Reason(0)], sum(counts.values())
+    pieces = min(MOST_SHARDS, ceil(due / SHARD_ROWS))
+    rule, table = predicate.question.rule, predicate.question.agreed.table(predicate.question.rule.dataset)
+    if due == total and _is_over(part, predicate) and isinstance(rule.action, Delete) and not table.inbound:
+        yield Shard(0, Way.PARTITION, relation)
+    elif not rule.clock.at.path and rule.clock.at.column in table.indexed and due < INDEX_SHARE * total:
+        edges: list[str | None] = [None, *_days(conn, predicate, part, pieces), None]
+        for start, end in zip(edges, edges[1:], strict=False):
+            yield Shard(0, Way.INDEX, relation, start, end)
+    else:
+        blocks: list[str | None] = [str(part.blocks * piece // pieces) for piece in range(pieces)]
+        for start, end in zip(blocks, [*blocks[1:], None], strict=True):  # the last is open: rows move while we work
+            yield Shard(0, Way.BLOCKS, relation, start, end)
+
+
+def _is_over(part: Part, predicate: Predicate) -> bool:
+    """Whether no row that is not due could still come into the partition: its range ends by the cutoff."""
+    question, rule = predicate.question, predicate.question.rule
+    if not part.droppable or part.ranged_by != rule.clock.at.column or rule.clock.at.path or part.upper is None:
+        return False
+    if rule.followers or rule.clock.unset:
+        return False
+    day = next_day(cutoff(question.today, rule.keep))
+    upper = datetime.fromisoformat(part.upper)
+    end = start_of(day, question.agreed.policy.organisation.zone)
+    if upper.tzinfo is None:
+        is_date = question.agreed.type_of(rule.dataset, rule.clock.at) == "date"
+        end = datetime(day.year, day.month, day.day) if is_date else end.astimezone(rule.clock.zone).replace(tzinfo=None)
+    return upper <= end
+
+
+def _days(conn: psycopg.Connection, predicate: Predicate, part: Part, pieces: int) -> Iterator[str]:
+    """The local dates at which the due rows fall into equal pieces."""
+    if pieces < 2:
+        return
+    query = SQL(
+        "SELECT DISTINCT unnest(percentile_disc({}) WITHIN GROUP (ORDER BY {})) FROM ONLY {} AS t{} WHERE {} ORDER BY 1"
+    ).format(
+        Literal([piece / pieces for piece in range(1, pieces)]),
+        predicate.local_date(predicate.clock),
+        Identifier(part.schema, part.table),
+        predicate.scope.joined(),
+        predicate.due,
+    )
+    rows: list[tuple[Any, ...]] = conn.execute(query).fetchall()
+    for (day,) in rows:
+        assert isinstance(day, date)
+        yield day.isoformat()

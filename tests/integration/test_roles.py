@@ -1,0 +1,98 @@
+"""Who may do what: a real Airflow on a real PostgreSQL, asked over its REST API as three users."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from demo.airflow_client import AirflowClient, AirflowRefused
+from demo.environment import Environment
+from demo.processes import alive
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    environment = Environment(tmp_path_factory.mktemp("lethe"), HERE / "approval_dags")
+    environment.up()
+    processes = [process for service in environment.services for process in service.members()]
+    yield environment
+    environment.down()
+    assert not any(alive(process) for process in processes)
+    assert set(environment.status().values()) == {"stopped"}
+
+
+@pytest.fixture(scope="module")
+def users(environment: Environment) -> Iterator[dict[str, AirflowClient]]:
+    clients = {user: AirflowClient(environment.url(), user, word) for user, word in environment.passwords().items()}
+    clients["admin"].wait_for_dags(["ask"])
+    yield clients
+    for client in clients.values():
+        client.close()
+
+
+@pytest.fixture(scope="module")
+def run(users: dict[str, AirflowClient]) -> str:
+    return users["platform"].trigger("ask")
+
+
+def approval(client: AirflowClient, run: str, task: str) -> dict[str, Any]:
+    waiting = client.wait_for_approvals("ask", run, count=1 if task == "anybody" else 2)
+    return next(one for one in waiting if one["task_instance"]["task_id"] == task)
+
+
+def test_every_part_is_healthy(environment: Environment) -> None:
+    assert set(environment.status().values()) == {"healthy"}
+
+
+def test_starting_it_again_leaves_it_running(environment: Environment) -> None:
+    before = [service.leader() for service in environment.services]
+    environment.up()
+    assert [service.leader() for service in environment.services] == before
+
+
+def test_the_officer_does_not_start_sweeps(users: dict[str, AirflowClient]) -> None:
+    with pytest.raises(AirflowRefused) as refused:
+        users["officer"].trigger("ask")
+    assert refused.value.status == httpx.codes.FORBIDDEN
+
+
+@pytest.mark.parametrize("user", ["platform", "admin"])
+def test_an_approval_of_the_officer_is_refused_to_others(users: dict[str, AirflowClient], run: str, user: str) -> None:
+    asked = approval(users["officer"], run, "officer_only")
+    with pytest.raises(AirflowRefused) as refused:
+        users[user].answer(asked, "Approve")
+    assert refused.value.status == httpx.codes.FORBIDDEN
+
+
+def test_the_platform_team_answers_no_approval_at_all(users: dict[str, AirflowClient], run: str) -> None:
+    asked = approval(users["officer"], run, "anybody")
+    with pytest.raises(AirflowRefused) as refused:
+        users["platform"].answer(asked, "Approve")
+    assert refused.value.status == httpx.codes.FORBIDDEN
+
+
+def test_nobody_answers_without_signing_in(environment: Environment) -> None:
+    reply = httpx.get(f"{environment.url()}/api/v2/dags/~/dagRuns/~/hitlDetails", trust_env=False)
+    assert reply.status_code == httpx.codes.UNAUTHORIZED
+
+
+def test_the_officer_approves_and_the_run_goes_on(users: dict[str, AirflowClient], run: str) -> None:
+    for task in ("officer_only", "anybody"):
+        users["officer"].answer(approval(users["officer"], run, task), "Approve")
+    assert users["platform"].wait("ask", run, seconds=60) == "success"
+
+
+def test_an_answer_is_given_once(users: dict[str, AirflowClient], run: str) -> None:
+    task = {"dag_id": "ask", "dag_run_id": run, "task_id": "officer_only", "map_index": -1}
+    with pytest.raises(AirflowRefused) as refused:
+        users["officer"].answer({"task_instance": task}, "Reject")
+    assert refused.value.status == httpx.codes.CONFLICT
+
+
+def test_what_holds_secrets_is_readable_by_its_owner_only(environment: Environment) -> None:
+    for name in ("secrets.json", "env", "officer.env"):
+        assert (environment.home / name).stat().st_mode & 0o077 == 0

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from lethe.model import Policy
+from lethe.policy import load
+
+BASE = Path(__file__).parent / "broken_policies" / "base"
+SHOP = "activities/shop.yaml"
+RULES = ("old-orders", "ex-customer-orders", "old-customers", "old-calls")
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    shutil.copytree(BASE, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def change(policy: Path, file: str, old: str, new: str) -> Policy:
+    path = policy / file
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    return load(policy)
+
+
+def changed_rules(before: Policy, after: Policy) -> set[str]:
+    return {name for name in RULES if before.rules[name].digest != after.rules[name].digest}
+
+
+def test_digests_are_sha256_in_hex_and_all_different(policy: Path) -> None:
+    loaded = load(policy)
+    digests = [loaded.digest, *(rule.digest for rule in loaded.rules.values())]
+    assert len(set(digests)) == len(digests)
+    assert all(len(digest) == 64 and int(digest, 16) for digest in digests)
+
+
+def _as_json(text: str) -> str:
+    """JSON is YAML too: no comments, no layout."""
+    return json.dumps(yaml.load(text, Loader=yaml.SafeLoader), default=str)
+
+
+def _shuffled(text: str) -> str:
+    return json.dumps(_shuffle(yaml.load(text, Loader=yaml.SafeLoader), random.Random(4)), default=str)
+
+
+def _shuffle(value: Any, chance: random.Random) -> Any:
+    if isinstance(value, dict):
+        items = list(value.items())
+        chance.shuffle(items)
+        return {name: _shuffle(each, chance) for name, each in items}
+    return value
+
+
+@pytest.mark.parametrize(
+    "rewrite",
+    [_as_json, _shuffled, lambda text: f"# a comment\n\n{text}\n# another\n", lambda text: text.replace("\n", "\r\n")],
+)
+def test_digests_do_not_depend_on_how_the_files_look(policy: Path, rewrite: Callable[[str], str]) -> None:
+    before = load(policy)
+    for file in policy.rglob("*.yaml"):
+        file.write_text(rewrite(file.read_text("utf-8")), encoding="utf-8")
+    after = load(policy)
+    assert after.digest == before.digest
+    assert changed_rules(before, after) == set()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "rules"),
+    [
+        (SHOP, "keep: P10Y", "keep: P9Y", {"old-customers"}),
+        (SHOP, "assume: P1Y, confirm_by: officer, because: nobody said", "assume: P2Y, confirm_by: officer, because: x",
+         {"ex-customer-orders"}),
+        (SHOP, "clock: ended_at", "clock: left_at", {"old-customers"}),
+        (SHOP, "status: ended", "status: gone", {"ex-customer-orders"}),
+        (SHOP, "{note: delete}", "{note: {constant: x}}", {"ex-customer-orders"}),
+        (SHOP, "suppress_below: 5", "suppress_below: 4", {"old-calls"}),
+        (SHOP, "limits: {rows: 500, share: 5%}\n  ex", "limits: {rows: 501, share: 5%}\n  ex", {"old-orders"}),
+        (SHOP, "table: order_lines", "table: lines", {"old-orders"}),
+        (SHOP, "{order_year: year, order_number: number}", "{order_number: year, order_year: number}", {"old-orders"}),
+        (SHOP, "by: customer_id", "by: buyer_id", {"ex-customer-orders"}),
+        (SHOP, "table: customers", "table: buyers", {"old-customers", "ex-customer-orders"}),
+        (SHOP, "period: P5Y", "period: P6Y", {"old-orders"}),
+        (SHOP, "    fields: [ship_name]\n", "", {"old-orders", "ex-customer-orders"}),
+        (SHOP, "personal_data: {}\n", "personal_data: {}\n    held_when: {status: dispute}\n", {"old-orders"}),
+        ("organisation.yaml", "12-31", "06-30", set(RULES)),
+        ("organisation.yaml", "Europe/Oslo", "Europe/Stockholm", set(RULES)),
+        ("stores.yaml", "connection: lethe_phone", "connection: lethe_other", {"old-calls"}),
+        (SHOP, "title: {nb: Samtaler, en: Calls}", "title: {nb: Anrop, en: Phone calls}", set()),
+        (SHOP, "law: bookkeeping act § 13", "law: bokføringsloven § 13", set()),
+        (SHOP, "purpose: {nb: Selge, en: Selling}", "purpose: {nb: Selge, en: To sell}", set()),
+        ("organisation.yaml", "officer: {nb: ombudet", "officer: {nb: personvernombudet", set()),
+    ],
+)  # fmt: skip
+def test_a_changed_meaning_changes_the_policy_and_just_the_rules_it_is_about(
+    policy: Path, file: str, old: str, new: str, rules: set[str]
+) -> None:
+    before = load(policy)
+    after = change(policy, file, old, new)
+    assert changed_rules(before, after) == rules
+    assert after.digest != before.digest
+
+
+def test_the_order_of_values_that_have_none_does_not_count(policy: Path) -> None:
+    one = change(policy, SHOP, "status: ended", "status: [ended, gone]")
+    two = change(policy, SHOP, "status: [ended, gone]", "status: [gone, ended]")
+    assert one.rules["ex-customer-orders"].digest == two.rules["ex-customer-orders"].digest
