@@ -42,6 +42,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     postgres = Postgres(home / "data", home / "server.log", port, "admin")
     postgres.start()
     postgres.ensure_roles(PASSWORDS)
+    with postgres.admin() as admin:  # hundreds of databases come and go, and none outlives this server
+        admin.execute("ALTER SYSTEM SET fsync = off")
+        admin.execute("SELECT pg_reload_conf()")
     yield postgres
     postgres.stop()
     shutil.rmtree(home, ignore_errors=True)

@@ -7,6 +7,7 @@ import sys
 import click
 
 from demo.environment import Environment, EnvironmentFailed
+from demo.run import Demo, DemoFailed
 
 
 @click.group()
@@ -22,6 +23,19 @@ def up() -> None:
     click.echo(f"\nAirflow  {environment.url()}")
     for user, password in environment.passwords().items():
         click.echo(f"  user {user:<9} password {password}")
+
+
+@main.command()
+@click.option("--keep", is_flag=True, help="Leave everything running afterwards, as `up` does.")
+def run(keep: bool) -> None:
+    """Sweep the invented estate through a real Airflow, start to end, and check every row."""
+    environment = Environment()
+    try:
+        environment.up()
+        Demo(environment).sweep()
+    finally:
+        if not keep:
+            environment.down()
 
 
 @main.command()
@@ -42,5 +56,5 @@ def status() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except EnvironmentFailed as failure:
+    except (EnvironmentFailed, DemoFailed) as failure:
         sys.exit(f"demo: {failure}")

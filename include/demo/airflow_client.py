@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Self
 
 import httpx
 
 FINISHED = frozenset({"success", "failed"})
 PAGE = 100
+
+# A task that waits for a person still tells the scheduler that its process ended. An answer that overtakes this makes
+# the scheduler take the resumed task for one that was killed. People are never so quick; programs are.
+SETTLE_SECONDS = 4.0
 
 
 class AirflowRefused(Exception):
@@ -126,6 +131,9 @@ class AirflowClient:
         """Answer one of approvals() with one of its options; status 403 when it is not this user's to answer."""
         task = approval["task_instance"]
         path = f"dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}/{task['map_index']}"
+        if "created_at" in approval:
+            asked_at = datetime.fromisoformat(approval["created_at"]).timestamp()
+            time.sleep(max(0.0, asked_at + SETTLE_SECONDS - time.time()))
         body = {"chosen_options": [option], "params_input": dict(params or {})}
         self.request("PATCH", f"{path}/hitlDetails", json=body)
 

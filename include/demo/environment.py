@@ -19,7 +19,7 @@ import httpx
 
 from demo import configuration
 from demo.configuration import DATABASE_ROLES, STORES, USERS, database_of
-from demo.postgres import Postgres
+from demo.postgres import ADMIN, Postgres
 from demo.processes import Service, stop
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,6 +103,14 @@ class Environment:
     def owner_conninfo(self, database: str) -> str:
         """Return the address of a database for the role that owns it: who may install schemas and load data."""
         return self.postgres().conninfo(database, "lethe_owner", self._secrets()["database:lethe_owner"])
+
+    def admin_conninfo(self, database: str) -> str:
+        """Return the address of a database for the server's administrator: who plays the owner of every store."""
+        return self.postgres().conninfo(database, ADMIN, self._secrets()[f"database:{ADMIN}"])
+
+    def officer_variables(self) -> dict[str, str]:
+        """Return the variables with which the privacy officer uses the command line."""
+        return configuration.read_variables(self.home / "officer.env")
 
     def postgres(self) -> Postgres:
         """Return the environment's database server, running or not."""

@@ -54,8 +54,7 @@ class Service:
     def forget(self) -> None:
         """Remove the pid file of a process that has ended, and collect it if it was a child of ours."""
         self.pid_file.unlink(missing_ok=True)
-        if self._child is not None:
-            self._child.poll()
+        if self._child is not None and self._child.poll() is not None:
             self._child = None
 
     def tail(self, lines: int = 15) -> str:
@@ -86,7 +85,7 @@ def stop(services: Iterable[Service]) -> list[int]:
     stubborn = _wait(members, GRACE_SECONDS)
     late = [process for service in services for process in service.members()]
     _signal([*stubborn, *late], signal.SIGKILL)
-    left = _wait([*stubborn, *late], 5)
+    left = _wait([*stubborn, *late], GRACE_SECONDS)
     for service in services:
         service.forget()
     return sorted({process.pid for process in left})

@@ -51,9 +51,10 @@ def start_date(clock: Clock, record: Record, zone: ZoneInfo) -> date | Literal[U
         return None
     if isinstance(value, Unbounded):
         return value
-    if _raw_date(value, zone) in clock.unset:
-        return None
-    return local_date(value, zone, clock.zone)
+    try:
+        return None if _raw_date(value, zone) in clock.unset else local_date(value, zone, clock.zone)
+    except OverflowError:  # another zone's first or last hours that Python can name
+        return Unbounded.FUTURE if value.year > 1 else date.min
 
 
 def _raw_date(value: date | datetime, zone: ZoneInfo) -> date:

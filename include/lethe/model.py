@@ -418,6 +418,15 @@ class Receipt:
 
 
 @dataclass(frozen=True)
+class Done:
+    """What all batches of a plan did so far, as the store's own records have it."""
+
+    rows: int = 0
+    reach: int = 0
+    batches: int = 0
+
+
+@dataclass(frozen=True)
 class Remaining:
     """What a store says, asked by other means, is still there although it was due on `today`."""
 

@@ -63,7 +63,7 @@ def _bounds(limits: Limits, survey: Survey) -> Bounds:
     return Bounds(rows=rows, reach=max(sum(survey.reach.values()), ceil(sum(survey.reach.values()) * SLACK)))
 
 
-def finish_shard(plan: Plan, relation: str) -> Shard:
+def finish_shard(relation: str) -> Shard:
     """The piece of work that comes after all shards."""
     return Shard(-1, Way.FINISH, relation)
 

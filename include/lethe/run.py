@@ -5,16 +5,16 @@ Each step is a function of its own and of one task of the DAG; what passes betwe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
 from lethe.deadlines import local_date
-from lethe.errors import NotApproved, PlanError, PolicyError, Stale
-from lethe.model import Plan, Policy, Receipt, Remaining, Rule, Shard, Verdict
+from lethe.errors import BoundExceeded, NotApproved, PlanError, PolicyError, Stale
+from lethe.model import Done, Plan, Policy, Receipt, Remaining, Rule, Shard, Verdict
 from lethe.plan import finish_shard, make_plan
 from lethe.policy import load
 from lethe.state import Listed, State
@@ -22,7 +22,7 @@ from lethe.stores import DataStore, open_store
 
 STATE_CONNECTION = "lethe_state"
 
-RunState = Literal["started", "waiting", "nothing", "ended", "failed"]
+RunState = Literal["waiting", "nothing", "ended", "failed"]
 
 
 @dataclass(frozen=True)
@@ -31,34 +31,6 @@ class Gate:
 
     state: Literal["go", "waiting", "rejected", "nothing"]
     why: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Acted:
-    """What acting on one shard did."""
-
-    rows: int = 0
-    reach: int = 0
-    batches: int = 0
-    seconds: float = 0.0
-
-    def plus(self, receipt: Receipt) -> Acted:
-        """With one more batch."""
-        return Acted(
-            self.rows + receipt.rows,
-            self.reach + sum(receipt.reach.values()),
-            self.batches + 1,
-            self.seconds + receipt.seconds,
-        )
-
-    def with_(self, other: Acted) -> Acted:
-        """Together with what was done on another shard."""
-        return Acted(
-            self.rows + other.rows,
-            self.reach + other.reach,
-            self.batches + other.batches,
-            self.seconds + other.seconds,
-        )
 
 
 class Lethe:
@@ -123,6 +95,10 @@ class Lethe:
         self.state.save_plan(plan, rule, run)
         return plan
 
+    def approved_plan(self, name: str) -> Plan | None:
+        """The rule's plan that a person approved last and that is not carried out, of whatever day."""
+        return self.state.open_plan(self.rule(name))
+
     def gate(self, digest: str) -> Gate:
         """Whether the plan may be acted on now."""
         plan, answer = self.state.plan(digest), self.state.answer_to(digest)
@@ -146,24 +122,25 @@ class Lethe:
             raise PlanError(f"rule {name}: its period is the statement's own; there is nothing to confirm")
         return self.state.confirm(rule, role=rule.assumption.confirm_by)
 
-    def shards(self, plan: Plan) -> tuple[Shard, ...]:
-        """The plan's pieces of work."""
-        return plan.survey.shards
-
     def act(
         self, digest: str, shard: int, now: datetime, run: str, progress: Callable[[Receipt], None] | None = None
-    ) -> Acted:
+    ) -> None:
         """Do one shard of an approved plan to its end; resumes where an earlier run stopped, does nothing twice."""
         plan = self._may_act(digest, now)
         if not 0 <= shard < len(plan.survey.shards):
             raise PlanError(f"plan {digest[:12]}: found shard {shard}, expected 0 to {len(plan.survey.shards) - 1}")
-        return self._work_off(plan, plan.survey.shards[shard], run, progress)
+        self._work_off(plan, plan.survey.shards[shard], run, progress)
 
-    def finish(self, digest: str, now: datetime, run: str) -> Acted:
+    def finish(self, digest: str, now: datetime, run: str) -> None:
         """What comes after all shards: small groups of the statistics go, and the tables are purged."""
         plan = self._may_act(digest, now)
         dataset = self.rule(plan.rule).dataset
-        return self._work_off(plan, finish_shard(plan, f"{dataset.schema}.{dataset.table}"), run, None)
+        self._work_off(plan, finish_shard(f"{dataset.schema}.{dataset.table}"), run, None)
+
+    def done(self, digest: str) -> Done:
+        """What has been done of the plan, by all runs together."""
+        plan = self.state.plan(digest)
+        return self.store(self.rule(plan.rule)).done(plan)
 
     def verify(self, digest: str) -> Remaining:
         """Ask the store by other means what is left of what was due on the plan's day."""
@@ -176,16 +153,15 @@ class Lethe:
         return self.store(rule).remaining(rule, today, confirmed=self.state.is_confirmed(rule))
 
     def record(
-        self, name: str, run: str, state: RunState, *, digest: str | None = None, counts: Mapping[str, int] | None = None,
-        dag: str | None = None, dag_run: str | None = None,
-    ) -> None:  # fmt: skip
-        """Write down how the run of a rule stands; one that ended with nothing left finishes its plan."""
+        self, name: str, run: str, *, digest: str | None, failed: bool = False, dag: str | None = None,
+        dag_run: str | None = None,
+    ) -> RunState:  # fmt: skip
+        """Write down how the run of a rule ended; a plan that was carried out to its end is finished with it."""
         plan = self.state.plan(digest) if digest else None
-        counts = counts or {}
-        finished = state == "ended" and not counts.get("remaining")
-        self.state.record(
-            self.rule(name), run, state, plan=plan, dag=dag, dag_run=dag_run, counts=counts, finished=finished
-        )
+        state = "failed" if failed or plan is None else _ended_as(self.gate(plan.digest))
+        counts = asdict(self.store(self.rule(name)).done(plan)) if plan and state in ("ended", "failed") else {}
+        self.state.record(self.rule(name), run, state, plan=plan, dag=dag, dag_run=dag_run, counts=counts)
+        return state
 
     def ready(self, now: datetime) -> tuple[str, ...]:
         """Digests of the plans up to this day that may be acted on and are not carried out."""
@@ -213,12 +189,18 @@ class Lethe:
             raise NotApproved(f"rule {rule.name}: its period is an assumption; `lethe confirm {rule.name}` by its role")
         return plan
 
-    def _work_off(
-        self, plan: Plan, shard: Shard, run: str, progress: Callable[[Receipt], None] | None
-    ) -> Acted:
-        store, acted = self.store(self.rule(plan.rule)), Acted()
-        while (receipt := store.apply(plan, shard, run=run)) is not None:
-            acted = acted.plus(receipt)
-            if progress is not None:
-                progress(receipt)
-        return acted
+    def _work_off(self, plan: Plan, shard: Shard, run: str, progress: Callable[[Receipt], None] | None) -> None:
+        store = self.store(self.rule(plan.rule))
+        try:
+            while (receipt := store.apply(plan, shard, run=run)) is not None:
+                if progress is not None:
+                    progress(receipt)
+        except (Stale, BoundExceeded):
+            self.state.give_up(plan)  # or plan() would take it up again all day long
+            raise
+
+
+def _ended_as(gate: Gate) -> RunState:
+    """What a run without failures has come to, given how its plan stands."""
+    states: dict[str, RunState] = {"go": "ended", "waiting": "waiting"}
+    return states.get(gate.state, "nothing")

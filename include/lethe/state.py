@@ -98,8 +98,8 @@ class State:
         return Answer(*found) if found else Answer(None, False)
 
     @telling
-    def open_plan(self, rule: Rule, today: date) -> Plan | None:
-        """The approved and unfinished plan of the rule for this day."""
+    def open_plan(self, rule: Rule, today: date | None = None) -> Plan | None:
+        """The plan of the rule that was approved last and is not finished, of this day if one is given."""
         params = {"rule": rule.name, "rule_digest": rule.digest, "today": today}
         found = self._connection.get().execute(_SQL["open_plan"], params).fetchone()
         return _load(found[0]) if found else None
@@ -167,9 +167,9 @@ class State:
     @telling
     def record(
         self, rule: Rule, run: str, state: str, *, plan: Plan | None, dag: str | None, dag_run: str | None,
-        counts: Mapping[str, int], finished: bool = False,
+        counts: Mapping[str, int],
     ) -> None:  # fmt: skip
-        """Write down how a run of a rule stands; the same state of the same run only once."""
+        """Write down how a run of a rule ended, once for each state; one that ended well finishes its plan."""
         conn = self._connection.get()
         with conn.transaction():
             leaf = run_leaf(
@@ -179,8 +179,13 @@ class State:
             saved = conn.execute(_SQL["save_run"], {**params, "leaf": canonical(leaf)})
             if saved.rowcount:
                 self._write(f"run/{run}/{rule.name}/{state}", leaf)
-            if finished and plan is not None:
+            if state == "ended" and plan is not None:
                 conn.execute(_SQL["finish"], {"digest": plan.digest})
+
+    @telling
+    def give_up(self, plan: Plan) -> None:
+        """What the plan was approved for is no more: no run takes it up again."""
+        self._connection.get().execute(_SQL["finish"], {"digest": plan.digest})
 
     def _now(self) -> datetime:
         row = self._connection.get().execute(_SQL["now"]).fetchone()

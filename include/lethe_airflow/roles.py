@@ -1,4 +1,4 @@
-"""`python -m lethe_airflow.roles`: create Lethe's roles in Airflow, and users who have them.
+"""`python -m lethe_airflow.roles`: create Lethe's roles in Airflow, users who have them, and the pool of its tasks.
 
 Running it again changes nothing that is as it should be. What a role may do with one DAG is said by that DAG's
 `access_control`; here stands only what holds for all of them.
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from airflow.providers.fab.auth_manager.security_manager.override import FabAirflowSecurityManagerOverride
 
 Permission = tuple[str, str]
+
+POOL = "lethe_stores"
 
 # The resource under which the compliance pages ask whether a user may read them.
 PAGES = "Compliance Pages"
@@ -81,6 +83,14 @@ def _surplus(held: Iterable[Any], wanted: frozenset[Permission]) -> list[Any]:
     return [p for p in general if (p.action.name, p.resource.name) not in wanted]
 
 
+def ensure_pool() -> None:
+    """Create the pool that bounds how many tasks work on stores at once; its size, once it is there, is the site's."""
+    from airflow.models.pool import Pool
+
+    if Pool.get_pool(POOL) is None:
+        Pool.create_or_update_pool(POOL, slots=8, description="Tasks that work on stores", include_deferred=False)
+
+
 @click.command()
 @click.option("--user", "users", multiple=True, metavar="NAME=ROLE", help="Also create this user; may be repeated.")
 def main(users: tuple[str, ...]) -> None:
@@ -93,6 +103,7 @@ def main(users: tuple[str, ...]) -> None:
 
     with get_application_builder() as builder:
         ensure_roles(builder.sm)
+        ensure_pool()
         click.echo(f"roles: {', '.join(ROLES)}")
         for name, _, role in (user.partition("=") for user in users):
             made_up = ensure_user(builder.sm, name, role, os.environ.get(f"LETHE_PASSWORD_{name.upper()}"))

@@ -1,5 +1,7 @@
 """Who may do what: a real Airflow on a real PostgreSQL, asked over its REST API as three users."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,20 @@ HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    environment = Environment(tmp_path_factory.mktemp("lethe"), HERE / "approval_dags")
-    environment.up()
-    processes = [process for service in environment.services for process in service.members()]
-    yield environment
-    environment.down()
+def environment() -> Iterator[Environment]:
+    # Not pytest's own directory: it is closed to the user that the server runs as when the tests run as root.
+    home = Path(tempfile.mkdtemp(prefix="lethe-roles-"))
+    home.chmod(0o755)
+    environment = Environment(home, HERE / "approval_dags")
+    try:
+        environment.up()
+        processes = [process for service in environment.services for process in service.members()]
+        yield environment
+    finally:
+        environment.down()
     assert not any(alive(process) for process in processes)
     assert set(environment.status().values()) == {"stopped"}
+    shutil.rmtree(home)
 
 
 @pytest.fixture(scope="module")

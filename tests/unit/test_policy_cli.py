@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+
 from lethe.cli.policy import policy
 from lethe.policy import schema
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
+
 from lethe.model import Policy
 from lethe.policy import load
 
 BASE = Path(__file__).parent / "broken_policies" / "base"
+SHIPPED = Path(__file__).parents[2] / "include" / "policy"
 SHOP = "activities/shop.yaml"
 RULES = ("old-orders", "ex-customer-orders", "old-customers", "old-calls")
 
@@ -48,7 +50,8 @@ def _as_json(text: str) -> str:
 
 
 def _shuffled(text: str) -> str:
-    return json.dumps(_shuffle(yaml.load(text, Loader=yaml.SafeLoader), random.Random(4)), default=str)
+    chance = random.Random(4)  # noqa: S311  (any order will do)
+    return json.dumps(_shuffle(yaml.load(text, Loader=yaml.SafeLoader), chance), default=str)
 
 
 def _shuffle(value: Any, chance: random.Random) -> Any:
@@ -86,6 +89,8 @@ def test_digests_do_not_depend_on_how_the_files_look(policy: Path, rewrite: Call
         (SHOP, "table: order_lines", "table: lines", {"old-orders"}),
         (SHOP, "{order_year: year, order_number: number}", "{order_number: year, order_year: number}", {"old-orders"}),
         (SHOP, "by: customer_id", "by: buyer_id", {"ex-customer-orders"}),
+        (SHOP, "by: customer_id", "by: customer_id, as_text: true", {"ex-customer-orders"}),
+        (SHOP, "by: customer_id", "by: customer_id, when: {kind: buyer}", {"ex-customer-orders"}),
         (SHOP, "table: customers", "table: buyers", {"old-customers", "ex-customer-orders"}),
         (SHOP, "period: P5Y", "period: P6Y", {"old-orders"}),
         (SHOP, "    fields: [ship_name]\n", "", {"old-orders", "ex-customer-orders"}),
@@ -106,6 +111,15 @@ def test_a_changed_meaning_changes_the_policy_and_just_the_rules_it_is_about(
     after = change(policy, file, old, new)
     assert changed_rules(before, after) == rules
     assert after.digest != before.digest
+
+
+def test_a_rule_means_what_it_follows_too(tmp_path: Path) -> None:
+    """A changed floor over the cases is another meaning for the messages and attachments that follow them."""
+    shutil.copytree(SHIPPED, tmp_path, dirs_exist_ok=True)
+    before = load(tmp_path)
+    after = change(tmp_path, "activities/case-system.yaml", "{public_record: true}", "{public_record: false}")
+    changed = {name for name in before.rules if before.rules[name].digest != after.rules[name].digest}
+    assert changed == {"cases-of-ex-customers", "case-messages-of-ex-customers", "attachments-of-ex-customers"}
 
 
 def test_the_order_of_values_that_have_none_does_not_count(policy: Path) -> None:

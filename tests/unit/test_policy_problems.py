@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from lethe.errors import PolicyError
 from lethe.policy import load
 
@@ -45,9 +46,7 @@ def test_there_are_enough_kinds_of_broken_policies() -> None:
 
 def test_a_missing_file_is_a_problem(policy: Path) -> None:
     Path("stores.yaml").unlink()
-    assert problems(policy) == (
-        "stores.yaml:1:1: found no readable file (No such file or directory), expected one",
-    )
+    assert problems(policy) == ("stores.yaml:1:1: found no readable file (No such file or directory), expected one",)
 
 
 def test_a_missing_directory_names_all_that_is_missing(tmp_path: Path) -> None:
@@ -61,9 +60,7 @@ def test_a_missing_directory_names_all_that_is_missing(tmp_path: Path) -> None:
 
 def test_a_file_with_the_other_ending_is_never_silently_left_out(policy: Path) -> None:
     shutil.copy("activities/rest.yaml", "activities/more.yml")
-    assert problems(policy) == (
-        "activities/more.yml:1:1: found the ending .yml, expected .yaml: it would not be read",
-    )
+    assert problems(policy) == ("activities/more.yml:1:1: found the ending .yml, expected .yaml: it would not be read",)
 
 
 def test_bytes_that_are_no_text_are_a_problem_with_their_place(policy: Path) -> None:
@@ -77,6 +74,8 @@ def test_bytes_that_are_no_text_are_a_problem_with_their_place(policy: Path) -> 
         "[" * 100_000,
         "a: " * 5_000,
         "- " * 100_000,
+        "\n".join(" " * depth + "a:" for depth in range(1_300)),
+        "[" * 290 + "]" * 290,
         "x" * 1_000_001,
         "a: &a [1, 1]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a]\n"
         + "".join(f"c{n}: &{chr(99 + n)} [{', '.join([f'*{chr(98 + n)}'] * 9)}]\n" for n in range(8)),
@@ -103,8 +102,10 @@ def test_the_old_paragraph_for_cookies_is_a_warning(policy: Path) -> None:
     file = Path("activities/rest.yaml")
     file.write_text(file.read_text().replace("gdpr 6(1)(f)", "[gdpr 6(1)(a), ekomloven § 2-7b]"))
     assert load(policy).warnings == (
-        'activities/rest.yaml:4:29: legal_basis.1: found "ekomloven § 2-7b", expected ekomloven § 3-15, which replaced '
-        "§ 2-7b on 1 January 2025 (R01)",
+        (
+            'activities/rest.yaml:4:29: legal_basis.1: found "ekomloven § 2-7b", expected ekomloven § 3-15, which'
+            " replaced § 2-7b on 1 January 2025 (R01)"
+        ),
     )
 
 

@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo
 import jsonschema
 import pytest
 import yaml
+
 from lethe.deadlines import Period, YearEnd
 from lethe.model import Aggregate, Anonymise, ColumnRef, Delete, Limits, Policy
 from lethe.policy import load, schema
-from lethe.policy.format import data_categories
+from lethe.policy.kinds import data_categories
 from lethe.policy.obligations import OBLIGATIONS
 
 ROOT = Path(__file__).parents[2]

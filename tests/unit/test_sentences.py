@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from lethe import sentences
 from lethe.deadlines import Period
 from lethe.decide import decide
@@ -104,12 +105,14 @@ def test_the_whole_explanation_of_an_invoice(policy: Policy) -> None:
         "Invoices to ex-customers are deleted 5 years after the date of the invoice. "
         "Today (1 March 2025) that means invoices to ex-customers, counted from the date of the invoice, up to and"
         " including 31 December 2019. "
-        "Example: counted from 31 December 2019, it is kept through 31 December 2024 and deleted from 1 January 2025. "
+        "Example: counted from 31 December 2019, it is kept through 31 December 2024 and deleted from"
+        " 1 January 2025. "
         "What belongs to it goes with it (vouchers); when any of that must stay, all of it stays. "
         "Only where customer.status is “S”. "
         "Data without a date, or dated in the future, is kept. Kept as long as a hold says so. "
-        "Bokføringsloven § 13 (R13) keeps fakturanr, kundenr, kunde_navn, kunde_adresse, fakturadato, forfall, beloep and"
-        " registrert for 5 years after the end of the fiscal year: today what is dated after 31 December 2019 stays. "
+        "Bokføringsloven § 13 (R13) keeps fakturanr, kundenr, kunde_navn, kunde_adresse, fakturadato, forfall,"
+        " beloep and registrert for 5 years after the end of the fiscal year: today what is dated after"
+        " 31 December 2019 stays. "
         "Backups of the system can hold it for another 90 days."
     )
 
@@ -118,7 +121,8 @@ def test_the_whole_explanation_of_a_survey_answer_in_norwegian(policy: Policy) -
     assert sentences.explain(policy.rules["survey-answers-lose-their-person"], policy, TODAY, "nb") == (
         "Svar på undersøkelser eldre enn ett år anonymiseres. "
         "I dag (1. mars 2025) betyr det svar på undersøkelser til og med 29. februar 2024. "
-        "Eksempel: regnet fra 29. februar 2024 beholdes det til og med 28. februar 2025 og anonymiseres fra 1. mars 2025. "
+        "Eksempel: regnet fra 29. februar 2024 beholdes det til og med 28. februar 2025 og anonymiseres"
+        " fra 1. mars 2025. "
         "Tømmes eller erstattes: comment og respondent_id. "
         "Det som mangler dato eller har dato fram i tid, beholdes. Beholdes så lenge en sperre sier det. "
         "Fristen er en antakelse («the statement gives no period for identifiable answers»): ingenting røres før"

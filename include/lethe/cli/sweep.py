@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import date, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 from uuid import uuid4
 
 import click
@@ -18,9 +20,7 @@ from lethe.cli.policy import directory_option, json_option, language_option
 from lethe.cli.show import plan_as_json, plan_as_text
 from lethe.errors import LetheError, PlanError
 from lethe.model import Plan, Receipt, Verdict
-from lethe.run import Acted, Lethe
-
-_T = TypeVar("_T")
+from lethe.run import Lethe
 
 
 @click.command()
@@ -93,8 +93,7 @@ def apply(digests: tuple[str, ...], now: datetime | date | None, directory: Path
         wanted = [lethe.state.whole_digest(digest) for digest in digests] or list(lethe.ready(moment))
 
         def carry_out(digest: str) -> None:
-            acted, remaining = _carry_out(lethe, digest, moment, run, quiet=as_json)
-            done.append({"plan": digest, "rows": acted.rows, "reach": acted.reach, "remaining": remaining})
+            done.append(_carry_out(lethe, digest, moment, run, quiet=as_json))
 
         failed = _each(wanted, carry_out)
     if as_json:
@@ -106,20 +105,24 @@ def apply(digests: tuple[str, ...], now: datetime | date | None, directory: Path
         raise SystemExit(1)
 
 
-def _carry_out(lethe: Lethe, digest: str, now: datetime, run: str, *, quiet: bool) -> tuple[Acted, int]:
-    """Act on every shard, finish, verify and record; the rows done in this call, and those that remain."""
-    planned, acted = lethe.state.plan(digest), Acted()
-    with _bar(planned, quiet=quiet) as advance:
-        for shard in planned.survey.shards:
-            acted = acted.with_(lethe.act(digest, shard.number, now, run, advance))
-    lethe.finish(digest, now, run)
+def _carry_out(lethe: Lethe, digest: str, now: datetime, run: str, *, quiet: bool) -> dict[str, Any]:
+    """Act on every shard, finish, verify and record; what was done of the plan, and what remains."""
+    planned = lethe.state.plan(digest)
+    try:
+        with _bar(planned, quiet=quiet) as advance:
+            for shard in planned.survey.shards:
+                lethe.act(digest, shard.number, now, run, advance)
+        lethe.finish(digest, now, run)
+    except LetheError:
+        lethe.record(planned.rule, run, digest=digest, failed=True)
+        raise
     remaining = lethe.verify(digest).rows
-    counts = {"rows": acted.rows, "reach": acted.reach, "batches": acted.batches, "remaining": remaining}
-    lethe.record(planned.rule, run, "ended", digest=digest, counts=counts)
+    lethe.record(planned.rule, run, digest=digest, failed=bool(remaining))
+    done = lethe.done(digest)
     if not quiet:
-        line = f"{planned.rule}: {acted.rows} rows, {acted.reach} that followed, {acted.batches} batches"
+        line = f"{planned.rule}: {done.rows} rows, {done.reach} that followed, {done.batches} batches"
         click.echo(f"{line}; {remaining} remain")
-    return acted, remaining
+    return {"plan": digest, **asdict(done), "remaining": remaining}
 
 
 class _bar:  # noqa: N801 - reads as a function where it is used
@@ -128,7 +131,7 @@ class _bar:  # noqa: N801 - reads as a function where it is used
     def __init__(self, plan: Plan, *, quiet: bool) -> None:
         self._due = plan.survey.of(Verdict.DUE)
         columns = (TextColumn(plan.rule), BarColumn(), TaskProgressColumn(show_speed=True), TimeElapsedColumn())
-        self._progress = Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet or None)
+        self._progress = Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty())
 
     def __enter__(self) -> Callable[[Receipt], None]:
         self._progress.__enter__()
@@ -173,7 +176,7 @@ def plans(limit: int, directory: Path, as_json: bool) -> None:
     """List the latest plans and what became of them."""
     with open_lethe(directory) as lethe:
         listed = lethe.plans(limit)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "plan": entry.plan.digest,
             "rule": entry.plan.rule,

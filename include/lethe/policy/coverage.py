@@ -7,7 +7,8 @@ from itertools import combinations
 from pathlib import PurePath
 
 from lethe.model import Anonymise, Dataset, Rule
-from lethe.policy.format import ActivityFile, many
+from lethe.policy.format import ActivityFile
+from lethe.policy.kinds import many
 from lethe.policy.obligations import OBLIGATIONS
 from lethe.policy.problems import Spot
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from lethe.model import Clock, ColumnRef, Condition, Dataset, Floor, Kin, Relation, Store
-from lethe.policy.format import Conditions, DatasetForm, RelationForm, many
+from lethe.policy.format import DatasetForm, RelationForm
+from lethe.policy.kinds import Conditions, many
 from lethe.policy.problems import Problems, Spot, one_of
 
 

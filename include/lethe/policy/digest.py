@@ -12,7 +12,20 @@ from zoneinfo import ZoneInfo
 import rfc8785
 
 from lethe.deadlines import Period
-from lethe.model import Clock, ColumnRef, Condition, Dataset, Floor, Kin, Organisation, Policy, Relation, Rule, Store
+from lethe.model import (
+    Activity,
+    Clock,
+    ColumnRef,
+    Condition,
+    Dataset,
+    Floor,
+    Kin,
+    Organisation,
+    Policy,
+    Relation,
+    Rule,
+    Store,
+)
 
 _WORDS_ONLY = frozenset(
     {"title", "digest", "activity", "personal_data", "law", "dataset", "followers", "leaders", "floors"}

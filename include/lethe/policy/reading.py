@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import accumulate
 from typing import Any
 
 import yaml
@@ -22,6 +23,8 @@ _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9_]{0,20})")
 _MAX_BYTES = 1_000_000
 _MAX_VALUES = 50_000
 _MAX_DEPTH = 60
+_MAX_BRACKETS = 300
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -130,10 +133,10 @@ def _compose(text: str) -> Any:
 
 
 def _refuse_depth(text: str) -> None:
-    """Thousands of open brackets would exhaust the parser's stack before it can complain."""
-    if text.count("[") + text.count("{") <= 1000 and not re.search(r"(?:[-?:] +){200}", text):
-        return
-    raise Unreadable(_START, "found a file nested or bracketed too much, expected a policy file")
+    """Thousands of brackets, one inside the other, would exhaust the parser's stack before it can complain."""
+    depths = accumulate(_STEPS[bracket] for bracket in re.findall(r"[\[\]{}]", text))
+    if max(depths, default=0) > _MAX_BRACKETS or re.search(r"(?:[-?] +){60}", text):
+        raise Unreadable(_START, "found a file nested too deep, expected a policy file")
 
 
 def _at(mark: Any) -> Place:

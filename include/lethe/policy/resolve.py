@@ -12,7 +12,8 @@ from lethe.model import Activity, Floor, Organisation, Policy, Role, Rule, Store
 from lethe.policy.coverage import check_activity, check_obligations, check_order, warn_of_gaps, warn_of_old_law
 from lethe.policy.datasets import DatasetSource, Estate, read_zone, resolve_datasets
 from lethe.policy.digest import policy_digest, rule_digest
-from lethe.policy.format import ActivityFile, Form, OrganisationFile, StoresFile, Words, many
+from lethe.policy.format import ActivityFile, Form, OrganisationFile, StoresFile, Words
+from lethe.policy.kinds import many
 from lethe.policy.problems import Problems, Spot, one_of
 from lethe.policy.rules import resolve_floor, resolve_rule
 

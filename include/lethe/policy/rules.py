@@ -18,8 +18,8 @@ from lethe.policy.format import (
     RuleForm,
     UntilFloor,
     Words,
-    many,
 )
+from lethe.policy.kinds import many
 from lethe.policy.problems import Spot
 
 Steps = tuple[str | AnonymiseStep | AggregateStep, ...]

@@ -111,7 +111,8 @@ def _wording(spot: Spot, detail: Mapping[str, Any], missing: str, keys: tuple[st
     if kind in ("too_short", "too_long"):
         bound = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
         return f"found {context['actual_length']} entries, expected {bound}"
-    return f"found {found}, expected {_TYPES.get(kind, str(detail['msg'])).format(**context)}"
+    expected = _TYPES[kind].format(**context) if kind in _TYPES else f"something else ({detail['msg']})"
+    return f"found {found}, expected {expected}"
 
 
 def _without(data: dict[str, Any], form: type[Form], broken: set[Path]) -> dict[str, Any]:

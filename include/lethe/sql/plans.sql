@@ -16,7 +16,8 @@ FROM lethe.plan p LEFT JOIN lethe.approval a ON a.plan = p.digest WHERE p.digest
 
 -- name: open_plan
 SELECT p.body FROM lethe.plan p JOIN lethe.approval a ON a.plan = p.digest
-WHERE p.rule = %(rule)s AND p.rule_digest = %(rule_digest)s AND p.today = %(today)s AND a.approved AND p.finished_at IS NULL
+WHERE p.rule = %(rule)s AND p.rule_digest = %(rule_digest)s AND a.approved AND p.finished_at IS NULL
+  AND (%(today)s::date IS NULL OR p.today = %(today)s)
 ORDER BY a.at DESC LIMIT 1
 
 -- name: last_approved

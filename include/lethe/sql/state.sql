@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS lethe.confirmation (
 CREATE TABLE IF NOT EXISTS lethe.run (
     run   text NOT NULL,
     rule  text NOT NULL,
-    state text NOT NULL CHECK (state IN ('started', 'waiting', 'nothing', 'ended', 'failed')),
+    state text NOT NULL CHECK (state IN ('waiting', 'nothing', 'ended', 'failed')),
     plan  text REFERENCES lethe.plan,
     leaf  text NOT NULL,
     at    timestamptz NOT NULL DEFAULT clock_timestamp(),

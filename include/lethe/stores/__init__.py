@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from lethe.errors import ConfigError
-from lethe.model import Plan, Policy, Receipt, Remaining, Rule, Shard, Store, Survey
+from lethe.model import Done, Plan, Policy, Receipt, Remaining, Rule, Shard, Store, Survey
 
 
 class DataStore(Protocol):
@@ -22,6 +22,9 @@ class DataStore(Protocol):
 
     def apply(self, plan: Plan, shard: Shard, *, run: str) -> Receipt | None:
         """Do the next batch of a shard, with its evidence; None when nothing of the shard is left."""
+
+    def done(self, plan: Plan) -> Done:
+        """What has been done of a plan, by all runs together."""
 
     def remaining(self, rule: Rule, today: date, *, confirmed: bool) -> Remaining:
         """What is still there although it was due on `today`, asked by other means than survey's."""

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import errors
 
 from lethe.errors import Stale, StoreRefused
-from lethe.model import Plan, Policy, Receipt, Remaining, Rule, Shard, Store, Survey, Way
+from lethe.model import Done, Plan, Policy, Receipt, Remaining, Rule, Shard, Store, Survey, Way
 from lethe.stores.postgres.agree import Agreed, agree
 from lethe.stores.postgres.apply import SQL_BATCH, Pace, Work, apply_range, finish, mirrored, one
 from lethe.stores.postgres.connection import Connection, telling
@@ -49,7 +49,7 @@ class PostgresStore:
     def survey(self, rule: Rule, today: date, *, confirmed: bool) -> Survey:
         """Count by reasons and cut into shards; reads only."""
         question = self._question(rule, today, confirmed)
-        store_id, epoch = self._identity()
+        store_id, epoch = self._identity(rule)
         return survey(self._connection.get(), question, store_id, epoch)
 
     @telling
@@ -66,6 +66,12 @@ class PostgresStore:
         return apply_range(conn, work, shard, self.pace)
 
     @telling
+    def done(self, plan: Plan) -> Done:
+        """Sum up the plan's progress."""
+        place = {"epoch": plan.survey.epoch, "plan": plan.digest}
+        return Done(*one(self._connection.get(), SQL_BATCH["so_far"], place))
+
+    @telling
     def remaining(self, rule: Rule, today: date, *, confirmed: bool) -> Remaining:
         """Count what is left by forward arithmetic, partitions on their way out included."""
         return remaining(self._connection.get(), self._question(rule, today, confirmed))
@@ -75,10 +81,10 @@ class PostgresStore:
 
     def _question(self, rule: Rule, today: date, confirmed: bool) -> Question:
         agreed = self._agree(rule)
-        self._identity()
+        self._identity(rule)
         return Question(rule, agreed, today, confirmed, mirrored(self._connection.get()))
 
-    def _identity(self) -> tuple[str, int]:
+    def _identity(self, rule: Rule) -> tuple[str, int]:
         """The store's own id and epoch."""
         try:
             store_id, epoch = one(self._connection.get(), queries("schema")["identity"])
@@ -86,7 +92,7 @@ class PostgresStore:
             store_id = None
         if store_id is None:
             raise StoreRefused(
-                f"store {self.store.name}: the schema lethe is missing or closed to this user; its owner runs what "
+                f"store {self.store.name}, rule {rule.name}: the schema lethe is missing or closed to this user; its owner runs what "
                 f"`lethe store grants {self.store.name}` prints"
             )
         return store_id, epoch
@@ -96,10 +102,11 @@ class PostgresStore:
         if self._work is None or self._work.plan.digest != plan.digest or self._work.run != run:
             rule = self.policy.rules[plan.rule]
             question = self._question(rule, plan.today, confirmed=True)
-            found = (*self._identity(), question.agreed.fingerprint)
+            found = (*self._identity(rule), question.agreed.fingerprint)
             planned = (plan.survey.store_id, plan.survey.epoch, plan.survey.fingerprint)
             for what, now, then in zip(("store", "epoch", "schema"), found, planned, strict=True):
                 if now != then:
-                    raise Stale(f"rule {rule.name}: the {what} is not the one that was planned for; plan again")
+                    where = f"store {self.store.name}, rule {rule.name}"
+                    raise Stale(f"{where}: the {what} is not the one that was planned for; plan again")
             self._work = Work(plan, question, self.store, run)
         return self._work

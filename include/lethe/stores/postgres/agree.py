@@ -62,7 +62,7 @@ def agree(conn: psycopg.Connection, policy: Policy, rule: Rule) -> Agreed:
     if not problems:
         problems += [*_clock(agreed, rule), *_action(conn, agreed, rule), *_reach(agreed, rule)]
     if problems:
-        raise SchemaMismatch(tuple(f"rule {rule.name}: {line}" for line in problems))
+        raise SchemaMismatch(tuple(f"store {rule.dataset.store}, rule {rule.name}: {line}" for line in problems))
     return agreed
 
 

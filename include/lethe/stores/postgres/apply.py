@@ -7,6 +7,7 @@ recording anything twice, and two runs at once take turns.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -69,13 +70,18 @@ class Work:
         """The rule that is planned for."""
         return self.question.rule
 
+    @property
+    def where(self) -> str:
+        """What an error names first."""
+        return f"store {self.store.name}, rule {self.rule.name}"
+
     def place(self, shard: Shard) -> dict[str, Any]:
         """The key of the shard's rows in the schema `lethe`."""
         return {"epoch": self.plan.survey.epoch, "plan": self.plan.digest, "shard": shard.number}
 
 
 @dataclass(frozen=True)
-class Done:
+class Deed:
     """What a batch did, for its evidence and progress."""
 
     rows: int
@@ -99,10 +105,10 @@ def open_batch(conn: psycopg.Connection, work: Work) -> None:
     one(conn, SQL_BATCH["share_holds"], {"lock": HOLDS_LOCK})
     epoch, today = one(conn, SQL_BATCH["epoch"])
     if epoch != work.plan.survey.epoch:
-        raise Stale(f"store {work.store.name}: found epoch {epoch}, planned for {work.plan.survey.epoch}; plan again")
+        raise Stale(f"{work.where}: found epoch {epoch}, planned for {work.plan.survey.epoch}; plan again")
     if work.plan.today > next_day(today):
         raise Stale(
-            f"store {work.store.name}: the plan is for {work.plan.today}, the store's clock says {today}; "
+            f"{work.where}: the plan is for {work.plan.today}, the store's clock says {today}; "
             "nothing is deleted ahead of time"
         )
 
@@ -113,7 +119,7 @@ def take_shard(conn: psycopg.Connection, work: Work, shard: Shard) -> Progress:
     deadline = monotonic() + _BUSY_SECONDS
     while not one(conn, SQL_BATCH["try_shard"], {"key": key})[0]:
         if monotonic() > deadline:
-            raise StoreRefused(f"store {work.store.name}: shard {shard.number} is held by another run; try again later")
+            raise StoreRefused(f"{work.where}: shard {shard.number} is held by another run; try again later")
         sleep(0.1)
     found = conn.execute(SQL_BATCH["progress"], work.place(shard)).fetchone()
     return Progress(*found) if found else Progress(0, shard.start, False)
@@ -147,8 +153,10 @@ def apply_range(conn: psycopg.Connection, work: Work, shard: Shard, pace: Pace) 
             one(conn, lock)
         statement, names = deed(predicate, where)
         rows, *others = one(conn, statement)
-        reach = {name: count for name, count in zip(names, others, strict=True) if count}
-        seq = seal(conn, work, shard, before, Done(rows, reach, where.end, finished=last))
+        reach: Counter[str] = Counter()
+        for name, count in zip(names, others, strict=True):  # a dataset that several ways lead to stands there as often
+            reach[name] += count
+        seq = seal(conn, work, shard, before, Deed(rows, reach, where.end, finished=last))
     seconds = monotonic() - started
     pace.learn(shard.way, seconds)
     return Receipt(work.plan.digest, shard.number, before.batch + 1, rows, reach, seconds, seq)
@@ -188,7 +196,7 @@ def _index_end(conn: psycopg.Connection, predicate: Predicate, where: Range, siz
     return None if row is None else str(row[0])
 
 
-def seal(conn: psycopg.Connection, work: Work, shard: Shard, before: Progress, done: Done) -> int:
+def seal(conn: psycopg.Connection, work: Work, shard: Shard, before: Progress, done: Deed) -> int:
     """Progress, bound and evidence, last before the commit; the sequence number, 0 when nothing was done.
 
     Raises BoundExceeded, and so undoes the batch, when the plan's rows or their reach pass what was approved.
@@ -220,11 +228,11 @@ def seal(conn: psycopg.Connection, work: Work, shard: Shard, before: Progress, d
 
 
 def _keep_bounds(conn: psycopg.Connection, work: Work, shard: Shard) -> None:
-    rows, reach = one(conn, SQL_BATCH["so_far"], work.place(shard))
+    rows, reach, _ = one(conn, SQL_BATCH["so_far"], work.place(shard))
     bounds = work.plan.bounds
     if rows > bounds.rows or reach > bounds.reach:
         raise BoundExceeded(
-            f"rule {work.rule.name}: found {rows} rows and {reach} that follow, approved are at most {bounds.rows} and "
+            f"{work.where}: found {rows} rows and {reach} that follow, approved are at most {bounds.rows} and "
             f"{bounds.reach}; the batch was undone; plan again"
         )
 
@@ -244,5 +252,5 @@ def finish(conn: psycopg.Connection, work: Work, shard: Shard) -> Receipt | None
         groups = 0
         if work.rule.aggregate is not None:
             groups = conn.execute(suppress(Predicate(work.question), work.rule.aggregate)).rowcount
-        seq = seal(conn, work, shard, before, Done(0, {}, None, finished=True, suppressed=groups))
+        seq = seal(conn, work, shard, before, Deed(0, {}, None, finished=True, suppressed=groups))
     return Receipt(work.plan.digest, shard.number, 1, 0, {}, monotonic() - started, seq)

@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import psycopg
 
 from lethe.errors import StoreError, StoreRefused, StoreUnreachable
+from lethe.model import Plan, Rule
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -73,22 +74,29 @@ def telling(method: Callable[Concatenate[Any, _P], _T]) -> Callable[Concatenate[
         try:
             return method(self, *args, **kwargs)
         except psycopg.Error as error:
-            problem = tell(self.store.name, error)
+            problem = tell(self.store.name, error, _rule_of(*args))
         raise problem  # outside the handler, so that the driver's exception and its row values are not in its context
 
     return told
 
 
-def tell(store: str, error: psycopg.Error) -> StoreError:
-    """The error in Lethe's words: what the server said, where, and what to do."""
-    state = error.sqlstate
+def _rule_of(subject: object = None, *_: object) -> str | None:
+    """The rule that a call is about: its first argument is a rule or a plan, or it is about none."""
+    if isinstance(subject, Rule):
+        return subject.name
+    return subject.rule if isinstance(subject, Plan) else None
+
+
+def tell(store: str, error: psycopg.Error, rule: str | None = None) -> StoreError:
+    """The error in Lethe's words: where it happened, what the server said, and what to do."""
+    state, place = error.sqlstate, f"store {store}, rule {rule}" if rule else f"store {store}"
     if state is None or state.startswith("08") or state.startswith("57P"):
-        return StoreUnreachable(f"store {store}: {_why_unreachable(error)}; nothing of an open batch was kept")
+        return StoreUnreachable(f"{place}: {_why_unreachable(error)}; nothing of an open batch was kept")
     diag = error.diag
     named = [f"{what} {name}" for what, name in _objects(diag) if name]
     where = f" on {', '.join(named)}" if named else ""
     remedy = _REMEDIES.get(state, "see the server's own log for the details, which are not repeated here")
-    text = f"store {store}: the database answered {type(error).__name__} ({state}){where}: {remedy}"
+    text = f"{place}: the database answered {type(error).__name__} ({state}){where}: {remedy}"
     return StoreUnreachable(text) if state.startswith("28") or state == "3D000" else StoreRefused(text)
 
 
@@ -102,6 +110,8 @@ def _why_unreachable(error: psycopg.Error) -> str:
     for sign, state in (("password authentication failed", "28P01"), ("no pg_hba.conf entry", "28000")):
         if sign in text:
             return _REMEDIES[state]
+    if "permission denied for database" in text:
+        return "the user lacks the permission CONNECT on the database; its owner grants it"
     if "does not exist" in text:
         return "the database or its user does not exist; correct the Airflow connection"
     if isinstance(error, psycopg.OperationalError) and "connection failed" in text:

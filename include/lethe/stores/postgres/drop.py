@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from time import monotonic
-from typing import LiteralString, cast
+from typing import LiteralString
 
 import psycopg
 from psycopg.sql import SQL, Composable, Identifier, Literal
@@ -16,7 +16,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 from lethe.model import Receipt, Shard, Way
 from lethe.stores.postgres.apply import (
     SQL_BATCH,
-    Done,
+    Deed,
     Pace,
     Progress,
     Work,
@@ -93,9 +93,9 @@ def _detach(conn: psycopg.Connection, work: Work, parent: str, partition: str) -
             one(conn, SQL_BATCH["unlock_detaching"], {"key": partition})
 
 
-def _sql(name: str) -> Composable:
+def _sql(name: LiteralString) -> Composable:
     """A name that the server wrote down itself, quoted already."""
-    return SQL(cast(LiteralString, name))
+    return SQL(name)
 
 
 def _drop_or_attach(
@@ -112,11 +112,11 @@ def _drop_or_attach(
     if rows != due:
         conn.execute(SQL("ALTER TABLE {} ATTACH PARTITION {} {}").format(_sql(parent), _sql(partition), _sql(bound)))
         conn.execute(SQL_BATCH["settle"], {**work.place(shard), "settled": "attached"})
-        seal(conn, work, shard, before, Done(0, {}, None, finished=False))
+        seal(conn, work, shard, before, Deed(0, {}, None, finished=False))
         return 0, 0
     if work.rule.aggregate is not None:
         source = SQL("(SELECT {} FROM ONLY {} AS t)").format(grouped(predicate, work.rule.aggregate), _sql(partition))
         conn.execute(add_up(predicate, work.rule.aggregate, source))
     conn.execute(SQL("DROP TABLE {}").format(_sql(partition)))
     conn.execute(SQL_BATCH["settle"], {**work.place(shard), "settled": "dropped"})
-    return rows, seal(conn, work, shard, before, Done(rows, {}, None, finished=True))
+    return rows, seal(conn, work, shard, before, Deed(rows, {}, None, finished=True))

@@ -77,15 +77,18 @@ def _reach(conn: psycopg.Connection, predicate: Predicate) -> Iterator[tuple[str
         table_name(predicate.question.rule.dataset), predicate.scope.joined(), predicate.due
     )
     pending: list[tuple[Composable, Kin]] = [(due, f) for f in predicate.question.rule.followers]
+    ways: dict[str, list[Composable]] = {}
     while pending:
         parents, follower = pending.pop(0)
-        rows = SQL("SELECT f.* FROM {} AS f WHERE EXISTS (SELECT FROM ({}) AS p WHERE {})").format(
-            table_name(follower.dataset), parents, link(follower.relation, "f", "p")
-        )
-        row = conn.execute(SQL("SELECT count(*) FROM ({}) AS gone").format(rows)).fetchone()
-        assert row is not None
-        yield follower.dataset.name, row[0]
+        follows = SQL("EXISTS (SELECT FROM ({}) AS p WHERE {})").format(parents, link(follower.relation, "f", "p"))
+        ways.setdefault(follower.dataset.name, []).append(follows)
+        rows = SQL("SELECT f.* FROM {} AS f WHERE {}").format(table_name(follower.dataset), follows)
         pending += [(rows, inner) for inner in follower.kin]
+    for dataset in {each.name: each for each in predicate.question.rule.datasets() if each.name in ways}.values():
+        any_way = SQL(" OR ").join(ways[dataset.name])  # a row that several ways lead to goes once
+        row = conn.execute(SQL("SELECT count(*) FROM {} AS f WHERE {}").format(table_name(dataset), any_way)).fetchone()
+        assert row is not None
+        yield dataset.name, row[0]
 
 
 def _unseen(conn: psycopg.Connection, question: Question) -> Iterator[str]:

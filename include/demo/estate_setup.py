@@ -1,0 +1,56 @@
+"""Lays the demo's estate and prepares it for Lethe as the owners of real stores would: schema, grants, holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+
+from demo.generate import STORES, build, plant_holds
+from demo.postgres import Postgres
+from lethe.policy import load
+from lethe.sql import script
+from lethe.stores.postgres.grants import grants
+
+STATE = "lethe_state"
+
+# These two logs lose whole partitions at once, for which Lethe's role must own them, here through a group role.
+PARTITIONED = {"website": "access_log", "contact-centre": "call_log"}
+OWN_PARTITIONS = """
+DO $$
+DECLARE part regclass;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'lethe_partitions') THEN
+        CREATE ROLE lethe_partitions NOLOGIN;
+        GRANT lethe_partitions TO lethe_worker;
+    END IF;
+    FOR part IN SELECT relid FROM pg_partition_tree('{table}') LOOP
+        EXECUTE format('ALTER TABLE %s OWNER TO lethe_partitions', part);
+    END LOOP;
+END $$
+"""
+
+
+def lay(postgres: Postgres, address: Callable[[str], str], policy_dir: Path) -> dict[str, str]:
+    """Build the estate anew and make it ready for a first sweep; the administrator's addresses by store.
+
+    `address` gives the administrator's address of a store or of lethe_state. What an earlier demo left is removed.
+    """
+    policy = load(policy_dir)
+    stores = {store: address(store) for store in STORES}
+    for where in (*stores.values(), address(STATE)):
+        _run(where, "DROP SCHEMA IF EXISTS lethe CASCADE")
+    build(stores)
+    for store, where in stores.items():
+        _run(where, grants(policy, policy.stores[store]))
+        if store in PARTITIONED:
+            _run(where, OWN_PARTITIONS.format(table=PARTITIONED[store]))
+    _run(address(STATE), script("store") + script("state"))
+    plant_holds(stores)
+    return stores
+
+
+def _run(where: str, statements: str) -> None:
+    with psycopg.connect(where, autocommit=True) as connection:
+        connection.execute(statements.encode())

@@ -1,0 +1,128 @@
+"""`make demo`: lays the estate, sweeps it through a real Airflow, and compares every row with the truth table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from demo import estate_setup, truth
+from demo.airflow_client import AirflowClient
+from demo.configuration import database_of
+from demo.environment import ROOT, Environment
+from demo.planted import TODAY
+from lethe.model import Verdict
+from lethe.run import Lethe
+
+SWEEP, APPROVE = "retention_sweep", "approve_plans"
+CONFIRMED = ("form-messages-when-handled", "access-log")
+PATIENCE = 300.0
+
+
+class DemoFailed(Exception):
+    """The demo did not come out as the truth table says it must."""
+
+
+class Demo:
+    """One demo in one environment, from an empty estate to a checked one."""
+
+    def __init__(self, environment: Environment, say: Callable[[str], None] = print) -> None:
+        self.environment, self._say = environment, say
+
+    def lay(self) -> dict[str, str]:
+        """Build the estate anew; the administrator's addresses by store."""
+        environment = self.environment
+        return estate_setup.lay(environment.postgres(), self._address, ROOT / "include" / "policy")
+
+    def sweep(self) -> None:
+        """Lay the estate, sweep it, check it; DemoFailed when a row is not as it must be."""
+        with self._step("seven databases of an invented company"):
+            stores = self.lay()
+            before = truth.snapshot(stores)
+        self._confirm()
+        with self._client("platform") as platform, self._client("officer") as officer:
+            platform.wait_for_dags([SWEEP, APPROVE])
+            with self._client("admin") as admin:
+                admin.unpause(SWEEP)
+            with self._step(f"first sweep, as of {TODAY}: every rule is planned, and waits for a person"):
+                run = platform.trigger(SWEEP, {"as_of": TODAY.isoformat()})
+                self._finished(platform, run)
+            with self._step("the privacy officer's answers"):
+                answered = self._answer(officer)
+            with self._step("second sweep, started by the answers: what was approved is carried out"):
+                self._carried_out(platform, run)
+        with self._step("every row compared with what must become of it"):
+            wrong = truth.check(stores, before)
+        self._report(answered)
+        if wrong:
+            raise DemoFailed("\n".join([f"{len(wrong)} rows are not as they must be:", *map(str, wrong[:20])]))
+        rows = sum(len(table) for store in before.values() for table in store.values())
+        self._say(f"All {rows:,} rows of the estate are as they must be: what was due is gone, the rest is untouched.")
+
+    def _confirm(self) -> None:
+        with Lethe.open(ROOT / "include" / "policy", self._as_officer) as lethe:
+            for rule in CONFIRMED:
+                lethe.confirm(rule)
+        self._say(f"  The privacy officer, signed in to the database, confirms two assumed periods: {', '.join(CONFIRMED)}.")
+
+    def _answer(self, officer: AirflowClient) -> int:
+        """Approve, as the privacy officer's user, over Airflow's REST API, every plan that waits."""
+        with self._worker() as lethe:
+            waiting = sum(entry.state == "waiting" for entry in lethe.plans())
+        for approval in officer.wait_for_approvals(APPROVE, count=waiting, seconds=PATIENCE):
+            officer.answer(approval, "Approve")
+        self._say(f"  {waiting} approvals answered through the REST API by the user `officer` (role PrivacyOfficer).")
+        return waiting
+
+    def _carried_out(self, platform: AirflowClient, first: str) -> None:
+        """Wait until no approved plan is left, and the runs that carried them out ended well."""
+        deadline = time.monotonic() + PATIENCE
+        with self._worker() as lethe:
+            while lethe.state.approved_rules() or self._open(platform, SWEEP) or self._open(platform, APPROVE):
+                if time.monotonic() > deadline:
+                    raise DemoFailed(f"not carried out after {PATIENCE:.0f} s: {', '.join(lethe.state.approved_rules())}")
+                time.sleep(0.5)
+        for run in platform.runs(SWEEP):
+            if run["dag_run_id"] != first:
+                self._finished(platform, run["dag_run_id"])
+
+    @staticmethod
+    def _open(client: AirflowClient, dag: str) -> bool:
+        return any(run["state"] in ("queued", "running") for run in client.runs(dag))
+
+    def _finished(self, client: AirflowClient, run: str) -> None:
+        if client.wait(SWEEP, run, seconds=PATIENCE) != "success":
+            failed = [task["task_id"] for task in client.tasks(SWEEP, run) if task["state"] == "failed"]
+            raise DemoFailed(f"run {run} failed in {', '.join(failed)}; see {self.environment.home / 'logs' / 'tasks'}")
+
+    def _report(self, answered: int) -> None:
+        with self._worker() as lethe:
+            self._say("")
+            for entry in sorted(lethe.plans(), key=lambda entry: entry.plan.rule):
+                rule, survey = lethe.rule(entry.plan.rule), entry.plan.survey
+                done = lethe.done(entry.plan.digest)
+                kept = survey.of(Verdict.KEPT)
+                self._say(f"  {rule.obligation}  {rule.name:<34} {entry.state:<8} {done.rows:>7} rows, {kept:>7} kept")
+            self._say(f"\n{answered} plans approved. Next: `make up` leaves this running with its web pages.")
+
+    @contextmanager
+    def _worker(self) -> Iterator[Lethe]:
+        variables = self.environment.variables()
+        with Lethe.open(ROOT / "include" / "policy", lambda name: variables[f"AIRFLOW_CONN_{name.upper()}"]) as lethe:
+            yield lethe
+
+    def _as_officer(self, connection: str) -> str:
+        return self.environment.officer_variables()[f"AIRFLOW_CONN_{connection.upper()}"]
+
+    def _address(self, store: str) -> str:
+        database = store if store == estate_setup.STATE else database_of(store)
+        return self.environment.admin_conninfo(database)
+
+    def _client(self, user: str) -> AirflowClient:
+        return AirflowClient(self.environment.url(), user, self.environment.passwords()[user])
+
+    @contextmanager
+    def _step(self, what: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self._say(f"  {time.monotonic() - began:5.1f} s  {what}")

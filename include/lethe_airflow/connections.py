@@ -1,0 +1,20 @@
+"""Airflow's connections, from whatever secrets backend, as libpq connection strings."""
+
+from __future__ import annotations
+
+from airflow.sdk import Connection
+
+from lethe.connections import conninfo_from_parts
+
+
+def conninfo(connection_id: str) -> str:
+    """The libpq connection string of an Airflow connection; Airflow's own error when there is none of that id."""
+    found = Connection.get(connection_id)
+    return conninfo_from_parts(
+        host=found.host,
+        port=found.port,
+        login=found.login,
+        password=found.password,
+        database=found.schema,
+        extra=found.extra_dejson,
+    )

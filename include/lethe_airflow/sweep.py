@@ -1,0 +1,172 @@
+"""The sweep's steps as Airflow tasks: each calls one function of lethe.run and passes on a digest or counts, no more.
+
+What Airflow keeps of them (XCom, logs, run conf) are plan digests, rule names and counts.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any, TypedDict
+from uuid import uuid4
+
+from airflow.sdk import Asset, get_current_context, task
+from airflow.sdk.exceptions import AirflowFailException
+
+from lethe import clock
+from lethe.errors import LetheError, PlanError, PolicyError, SchemaMismatch
+from lethe.model import Receipt, Verdict
+from lethe.run import Lethe
+from lethe_airflow.connections import conninfo
+from lethe_airflow.roles import POOL
+
+log = logging.getLogger("lethe")
+
+POLICY_DIR = Path(os.environ.get("LETHE_POLICY", Path(__file__).parents[1] / "policy"))
+
+APPROVALS = Asset("lethe_approvals", uri="lethe://approvals")
+"""Changes when a person approves a plan; the sweep then runs for what was approved."""
+
+
+class Piece(TypedDict):
+    """One shard of a plan: what one mapped `act` does."""
+
+    plan: str
+    shard: int
+
+
+@contextmanager
+def lethe_at_work() -> Iterator[Lethe]:
+    """Lethe over the project's policy and Airflow's connections.
+
+    An error that would come back in the same words fails the task at once; others are retried. Only Lethe's own
+    wording reaches the log: the driver's messages carry values of rows.
+    """
+    failure: Exception | None = None
+    try:
+        with Lethe.open(POLICY_DIR, conninfo) as lethe:
+            yield lethe
+    except (PolicyError, PlanError, SchemaMismatch) as error:
+        failure = AirflowFailException(str(error))
+    except LetheError as error:
+        log.error("%s", error)  # noqa: TRY400 - without the traceback
+        failure = error
+    if failure is not None:
+        raise failure
+
+
+def run_id() -> str:
+    """Lethe's own id of this run, made by `select`; says nothing of Airflow's, which a person may have chosen."""
+    found: str = get_current_context()["ti"].xcom_pull(task_ids="select", key="run")
+    return found
+
+
+def moment(params: Mapping[str, Any], lethe: Lethe) -> datetime:
+    """The moment that the run plans for: the end of the day `as_of`, or now."""
+    if not params["as_of"]:
+        return clock.now()
+    return datetime.combine(date.fromisoformat(params["as_of"]), time(23, 59), tzinfo=lethe.policy.organisation.zone)
+
+
+def is_answer() -> bool:
+    """Whether a person's approval started this run, rather than the clock or somebody's hand."""
+    return bool(get_current_context()["triggering_asset_events"])
+
+
+@task.branch
+def select(rules: tuple[str, ...], *, params: dict[str, Any], ti: Any) -> list[str]:
+    """The rules that this run is about: those with a fresh approval, those asked for, or all."""
+    ti.xcom_push(key="run", value=uuid4().hex)
+    wanted = set(params["rules"] or rules)
+    if unknown := wanted - set(rules):
+        raise AirflowFailException(f"found {len(unknown)} rules that the policy does not have; see `lethe policy show`")
+    if is_answer():
+        with lethe_at_work() as lethe:
+            wanted &= set(lethe.state.approved_rules())
+    log.info("%d of %d rules", len(wanted), len(rules))
+    return [f"{rule}.{step}" for rule in rules if rule in wanted for step in ("plan", "record")]
+
+
+def digest(ti: Any) -> str | None:
+    """The digest of the plan that the task's own rule is about; None when there is no plan."""
+    found: str | None = ti.xcom_pull(task_ids=f"{group(ti)}.plan", key="plan")
+    return found
+
+
+def group(ti: Any) -> str:
+    """The task group that the task stands in: its rule."""
+    name: str = ti.task_id.rpartition(".")[0]
+    return name
+
+
+@task(pool=POOL)
+def plan(rule: str, *, params: dict[str, Any], ti: Any) -> list[Piece]:
+    """Survey the rule's rows and keep the plan; in a run that an approval started, take up the approved one."""
+    with lethe_at_work() as lethe:
+        made = lethe.approved_plan(rule) if is_answer() else None
+        if made is None:
+            made = lethe.plan(rule, moment(params, lethe), run_id())
+    log.info("plan %s: %d due", made.digest[:12], made.survey.of(Verdict.DUE))
+    ti.xcom_push(key="plan", value=made.digest)
+    return [Piece(plan=made.digest, shard=shard.number) for shard in made.survey.shards]
+
+
+@task.branch
+def gate(*, params: dict[str, Any], ti: Any) -> str | None:
+    """Go on to the deed, or to a question for the privacy officer; a dry run ends here."""
+    with lethe_at_work() as lethe:
+        found = lethe.gate(digest(ti) or "")
+    log.info("%s %s", found.state, "; ".join(found.why))
+    if params["dry_run"] or found.state not in ("go", "waiting"):
+        return None
+    return f"{group(ti)}.{'act' if found.state == 'go' else 'ask'}"
+
+
+@task(pool=POOL)
+def act(piece: Piece) -> None:
+    """Do one shard of the approved plan, batch by batch; a retry goes on where the last attempt stopped."""
+
+    def told(receipt: Receipt) -> None:
+        log.info("batch %d: %d rows in %.1f s", receipt.batch, receipt.rows, receipt.seconds)
+
+    with lethe_at_work() as lethe:
+        lethe.act(piece["plan"], piece["shard"], clock.now(), run_id(), told)
+
+
+@task(pool=POOL)
+def verify(*, ti: Any) -> None:
+    """Finish the plan, then ask the store by other means what is left; more than nothing fails the rule."""
+    plan_digest = digest(ti) or ""
+    with lethe_at_work() as lethe:
+        lethe.finish(plan_digest, clock.now(), run_id())
+        remaining = lethe.verify(plan_digest)
+    log.info("%d rows remain", remaining.rows)
+    if remaining.rows or remaining.detached:
+        raise AirflowFailException(f"{remaining.rows} rows remain that were due; detached: {len(remaining.detached)}")
+
+
+@task(trigger_rule="all_done")
+def record(rule: str, *, params: dict[str, Any], ti: Any, dag_run: Any) -> None:
+    """Write down how the rule's run ended, whatever way it took; fails when a step before it did."""
+    steps = [f"{group(ti)}.{step}" for step in ("plan", "gate", "act", "ask", "verify")]
+    states = {state for found in ti.get_task_states(dag_run.dag_id, task_ids=steps, run_ids=[dag_run.run_id]).values()
+              for state in found.values()}  # fmt: skip
+    failed = bool(states & {"failed", "upstream_failed"})
+    if params["dry_run"] and not failed:
+        return
+    with lethe_at_work() as lethe:
+        state = lethe.record(
+            rule,
+            run_id(),
+            digest=digest(ti),
+            failed=failed,
+            dag=dag_run.dag_id,
+            dag_run=dag_run.run_id if dag_run.run_type in ("scheduled", "asset_triggered") else None,
+        )
+    log.info("%s: %s", rule, state)
+    if state == "failed":
+        raise AirflowFailException(f"rule {rule}: a step before this one failed; its own log says why")

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, Phase, event, given, note, settings
+from psycopg import sql
+from psycopg.adapt import Loader
+
+from lethe.deadlines import Unbounded
+from lethe.errors import SchemaMismatch
+from lethe.model import Plan, Policy, Reason, Receipt, Rule, Verdict, Way
+from lethe.plan import finish_shard, make_plan
+from lethe.stores import DataStore
+from lethe.stores.memory import Memory, MemoryStore, Row, View, key_text
+from lethe.stores.postgres import PostgresStore
+from lethe.stores.postgres.predicate import Predicate, table_name
+from lethe.stores.postgres.predicate import key_text as key_sql
+from random_estate import KEYS, SCHEMA, Case, cases
+from support import Database, write_policy
+
+UNBOUNDED = {each.value.encode(): each for each in Unbounded}
+
+
+class _Unbounded(Loader):
+    """Reads dates and times with the two that no Python value can hold."""
+
+    def load(self, data: Any) -> object:
+        return UNBOUNDED.get(bytes(data)) or self.parse(bytes(data).decode())
+
+    def parse(self, text: str) -> object:
+        return datetime.fromisoformat(text)
+
+
+class _UnboundedDate(_Unbounded):
+    def parse(self, text: str) -> object:
+        return date.fromisoformat(text)
+
+
+@dataclass
+class Bench:
+    """A database with the estate's schema, filled anew for each case."""
+
+    database: Database
+    directory: Path
+    connection: psycopg.Connection
+
+    def fill(self, case: Case, memory: Memory) -> None:
+        """Put the rows and holds of `memory` into the database."""
+        run = self.connection.execute
+        for table in KEYS:
+            run(sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS follows").format(sql.Identifier(table)))
+        run(f"TRUNCATE {', '.join(KEYS)}, lethe.hold, lethe.progress, lethe.outbox")
+        for table, rows in memory.tables.items():
+            self._copy(table, rows)
+        for constraint in case.constraints():
+            run(constraint)
+        for dataset, key, kind in memory.holds:
+            run("INSERT INTO lethe.hold VALUES (%s, %s, %s)", (dataset, key, str(kind.name).lower()))
+
+    def _copy(self, table: str, rows: list[Row]) -> None:
+        columns = list(rows[0])
+        into = sql.SQL("COPY {} ({}) FROM STDIN").format(
+            sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+        )
+        with self.connection.cursor().copy(into) as copy:
+            for row in rows:
+                copy.write_row([v.value if isinstance(v, Unbounded) else v for v in (row[c] for c in columns)])
+
+    def tables(self) -> dict[str, list[Row]]:
+        """All rows as they are now, in the order of their keys."""
+        return {table: self._rows(table) for table in KEYS}
+
+    def _rows(self, table: str) -> list[Row]:
+        found = self.connection.execute(f"SELECT * FROM {table}")
+        names = [column.name for column in found.description or ()]
+        return _sorted(table, [dict(zip(names, row, strict=True)) for row in found.fetchall()])
+
+
+def _sorted(table: str, rows: list[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: [row[column] for column in KEYS[table]])
+
+
+@pytest.fixture
+def bench(new_database: Callable[..., Database], tmp_path: Path) -> Iterator[Bench]:
+    database = new_database(lethe=True)
+    database.run(SCHEMA)
+    with database.connect() as connection:
+        connection.execute("SET timezone = 'UTC'")
+        connection.adapters.register_loader("date", _UnboundedDate)
+        connection.adapters.register_loader("timestamp", _Unbounded)
+        connection.adapters.register_loader("timestamptz", _Unbounded)
+        yield Bench(database, tmp_path, connection)
+
+
+def test_every_row_meets_the_fate_that_decide_gives_it(bench: Bench) -> None:
+    """Survey, apply and remaining say and do for every row what decide() says, whatever policy, rows and holds."""
+    _for_cases(bench, 30)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_every_row_of_many_more_meets_the_fate_that_decide_gives_it(bench: Bench) -> None:
+    _for_cases(bench, int(__import__("os").environ.get("N","1500")))
+
+
+def _for_cases(bench: Bench, examples: int) -> None:
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        report_multiple_bugs=False,
+        phases=[Phase.generate],  # a case says by its policy what it is about; making it smaller takes minutes
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(cases())
+    def holds(case: Case) -> None:
+        _agree(bench, case)
+
+    holds()
+
+
+def _agree(bench: Bench, case: Case) -> None:
+    directory = bench.directory / "policy"
+    shutil.rmtree(directory, ignore_errors=True)
+    policy = case.policy(directory)
+    rule = policy.rules["ends"]
+    memory = case.memory(rule)
+    bench.fill(case, memory)
+    judge = MemoryStore(policy.stores["crm"], policy, Memory(bench.tables(), holds=memory.holds))
+    with PostgresStore(policy.stores["crm"], policy, bench.database.conninfo()) as store:
+        _same_verdicts(bench, store, judge, case, rule)
+        plan = _same_survey(store, judge, case, policy, rule)
+        if case.confirmed or rule.assumption is None:
+            _same_deed(bench, store, judge, plan, rule)
+
+
+def _same_verdicts(bench: Bench, store: PostgresStore, judge: MemoryStore, case: Case, rule: Rule) -> None:
+    predicate = Predicate(store._question(rule, case.today, case.confirmed))
+    query = sql.SQL("SELECT {}, {} FROM {} AS t{}").format(
+        key_sql(rule.dataset, "t"), predicate.mask(), table_name(rule.dataset), predicate.scope.joined()
+    )
+    found = {key: Reason(mask) for key, mask in bench.connection.execute(query).fetchall()}
+    decided = View(judge).decided(rule, case.today, confirmed=case.confirmed)
+    expected = {key_text(rule.dataset, row): (reasons, row) for row, _, reasons in decided}
+    wrong = {key: (found.get(key), *both) for key, both in expected.items() if found.get(key) != both[0]}
+    assert wrong == {}, f"{rule.dataset.name}: key → SQL, decide(), row"
+    assert len(found) == len(expected)
+
+
+def _same_survey(store: PostgresStore, judge: MemoryStore, case: Case, policy: Policy, rule: Rule) -> Plan:
+    found = store.survey(rule, case.today, confirmed=case.confirmed)
+    expected = judge.survey(rule, case.today, confirmed=case.confirmed)
+    assert dict(found.counts) == dict(expected.counts)
+    assert (found.oldest, found.newest) == (expected.oldest, expected.newest)
+    assert dict(found.reach) == dict(expected.reach)
+    due = found.of(Verdict.DUE)
+    assert store.remaining(rule, case.today, confirmed=case.confirmed).rows == due
+    assert judge.remaining(rule, case.today, confirmed=case.confirmed).rows == due
+    ways = {str(shard.way) for shard in found.shards}
+    event(f"ways {sorted(ways)}, joins {bool(rule.clock.at.path)}, followers {bool(rule.followers)}")
+    return make_plan(policy, rule, found, case.today, None)
+
+
+def _same_deed(bench: Bench, store: PostgresStore, judge: MemoryStore, plan: Plan, rule: Rule) -> None:
+    before = bench.tables()
+    store.pace.size = {Way.BLOCKS: 1, Way.INDEX: 3}
+    receipts = _work_off(store, plan)
+    mine = make_plan(judge.policy, rule, judge.survey(rule, plan.today, confirmed=True), plan.today, None)
+    _work_off(judge, mine)
+    after, expected = bench.tables(), deepcopy(judge.memory.tables)
+    for table in KEYS:
+        assert after[table] == _sorted(table, expected[table]), table
+    assert sum(receipt.rows for receipt in receipts) == plan.survey.of(Verdict.DUE)
+    gone = {name: len(before[name]) - len(after[name]) for name in KEYS if name != rule.dataset.name}
+    counted = sum((Counter(receipt.reach) for receipt in receipts), Counter())
+    assert counted == {name: rows for name, rows in gone.items() if rows}
+    assert store.remaining(rule, plan.today, confirmed=True).rows == 0
+    assert store.survey(rule, plan.today, confirmed=True).of(Verdict.DUE) == 0
+
+
+def _work_off(store: DataStore, plan: Plan) -> list[Receipt]:
+    receipts = []
+    for shard in (*plan.survey.shards, finish_shard("public.cases")):
+        while (receipt := store.apply(plan, shard, run="0" * 32)) is not None:
+            receipts.append(receipt)
+    return receipts
+
+
+@pytest.mark.parametrize("type_", ["text", "int", "time", "jsonb"])
+def test_what_is_no_date_is_never_read_as_one(bench: Bench, type_: str) -> None:
+    bench.database.run(f"ALTER TABLE customers DROP COLUMN ended_text, ADD COLUMN ended_text {type_}")
+    from lethe.policy import load
+
+    policy = load(write_policy(bench.directory / "policy", TEXT_CLOCK))
+    with (
+        PostgresStore(policy.stores["crm"], policy, bench.database.conninfo()) as store,
+        pytest.raises(SchemaMismatch, match="found type .*, expected date or timestamp"),
+    ):
+        store.survey(policy.rules["ends"], date(2025, 3, 1), confirmed=True)
+
+
+TEXT_CLOCK = """
+serves: [R08]
+datasets: {customers: {in: crm, table: customers, key: id, personal_data: {name: user.name}}}
+rules:
+  ends:
+    obligation: R08
+    of: customers
+    title: {nb: Kunder, en: Customers}
+    clock: ended_text
+    keep: P1Y
+    then: delete
+    limits: {rows: 10, share: 100%}
+"""
