@@ -6,7 +6,7 @@ import os
 from datetime import timedelta
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, TaskGroup, TriggerRule
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, TaskGroup
 
 from lethe.policy import load
 from lethe_airflow import sweep
@@ -68,8 +68,8 @@ with DAG(
             ask = TriggerDagRunOperator(
                 task_id="ask",
                 trigger_dag_id="approve_plans",
-                trigger_run_id="{{ ti.xcom_pull(task_ids='%s.plan', key='plan')[:16] }}" % rule.name,
-                conf={"plan": "{{ ti.xcom_pull(task_ids='%s.plan', key='plan') }}" % rule.name},
+                trigger_run_id=sweep.PLAN_DIGEST,
+                conf={"plan": sweep.PLAN_DIGEST},
                 skip_when_already_exists=True,
             )
             acted = sweep.act.expand(piece=planned)

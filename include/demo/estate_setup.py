@@ -8,7 +8,6 @@ from pathlib import Path
 import psycopg
 
 from demo.generate import STORES, build, plant_holds
-from demo.postgres import Postgres
 from lethe.policy import load
 from lethe.sql import script
 from lethe.stores.postgres.grants import grants
@@ -32,7 +31,7 @@ END $$
 """
 
 
-def lay(postgres: Postgres, address: Callable[[str], str], policy_dir: Path) -> dict[str, str]:
+def lay(address: Callable[[str], str], policy_dir: Path) -> dict[str, str]:
     """Build the estate anew and make it ready for a first sweep; the administrator's addresses by store.
 
     `address` gives the administrator's address of a store or of lethe_state. What an earlier demo left is removed.

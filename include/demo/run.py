@@ -31,8 +31,7 @@ class Demo:
 
     def lay(self) -> dict[str, str]:
         """Build the estate anew; the administrator's addresses by store."""
-        environment = self.environment
-        return estate_setup.lay(environment.postgres(), self._address, ROOT / "include" / "policy")
+        return estate_setup.lay(self._address, ROOT / "include" / "policy")
 
     def sweep(self) -> None:
         """Lay the estate, sweep it, check it; DemoFailed when a row is not as it must be."""
@@ -63,7 +62,9 @@ class Demo:
         with Lethe.open(ROOT / "include" / "policy", self._as_officer) as lethe:
             for rule in CONFIRMED:
                 lethe.confirm(rule)
-        self._say(f"  The privacy officer, signed in to the database, confirms two assumed periods: {', '.join(CONFIRMED)}.")
+        self._say(
+            f"  The privacy officer, signed in to the database, confirms two assumed periods: {', '.join(CONFIRMED)}."
+        )
 
     def _answer(self, officer: AirflowClient) -> int:
         """Approve, as the privacy officer's user, over Airflow's REST API, every plan that waits."""
@@ -80,7 +81,9 @@ class Demo:
         with self._worker() as lethe:
             while lethe.state.approved_rules() or self._open(platform, SWEEP) or self._open(platform, APPROVE):
                 if time.monotonic() > deadline:
-                    raise DemoFailed(f"not carried out after {PATIENCE:.0f} s: {', '.join(lethe.state.approved_rules())}")
+                    raise DemoFailed(
+                        f"not carried out after {PATIENCE:.0f} s: {', '.join(lethe.state.approved_rules())}"
+                    )
                 time.sleep(0.5)
         for run in platform.runs(SWEEP):
             if run["dag_run_id"] != first:

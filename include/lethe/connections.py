@@ -16,7 +16,7 @@ _LIBPQ = {"sslmode", "sslrootcert", "sslcert", "sslkey", "options", "target_sess
 
 
 def conninfo_from_environment(connection: str, environment: Mapping[str, str] = os.environ) -> str:
-    """The libpq connection string of an Airflow connection id; ConfigError when its variable is missing or unreadable."""
+    """The libpq connection string of an Airflow connection; ConfigError when its variable is missing or unreadable."""
     variable = f"AIRFLOW_CONN_{connection.upper()}"
     text = environment.get(variable)
     if not text:

@@ -57,7 +57,7 @@ class Period:
 
 @dataclass(frozen=True)
 class YearEnd:
-    """The last day of an organisation's fiscal year, as month and day; a day past the month's end means its last day."""
+    """The last day of an organisation's fiscal year; a day past the month's end means its last day."""
 
     month: int = 12
     day: int = 31
@@ -86,7 +86,7 @@ def is_due(start: date, period: Period, today: date) -> bool:
 
 
 def cutoff(today: date, period: Period) -> date:
-    """The latest start date whose period is over: `start <= cutoff(today, p)` exactly when `is_due(start, p, today)`."""
+    """The latest start date whose period is over: a start is due exactly when it is not after this date."""
     day = today - relativedelta(months=period.months) - timedelta(days=period.days)
     while not is_due(day, period, today):
         day -= _ONE_DAY
@@ -103,7 +103,7 @@ def fiscal_cutoff(today: date, period: Period, year_end: YearEnd) -> date:
 
 
 def local_date(moment: date | datetime, zone: ZoneInfo, unzoned: ZoneInfo | None = None) -> date:
-    """The calendar date of a moment in `zone`; a time without zone is read in `unzoned`, ValueError when that is None."""
+    """The calendar date of a moment in `zone`; a time without zone is read in `unzoned`, else ValueError."""
     if not isinstance(moment, datetime):
         return moment
     if moment.tzinfo is None:

@@ -85,7 +85,8 @@ def _under(floor: Floor, record: Record, today: date, zone: ZoneInfo, year_end: 
         return False
     if floor.until is not None:
         return record.values.get(str(floor.until)) is None
-    assert floor.clock is not None and floor.period is not None
+    assert floor.clock is not None
+    assert floor.period is not None
     start = start_date(floor.clock, record, zone)
     if start is None or isinstance(start, Unbounded):  # nobody can say when it ends, so it has not ended
         return True

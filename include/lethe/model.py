@@ -305,6 +305,9 @@ class Reason(IntFlag):
         return Verdict.DONE if Reason.DONE in self else Verdict.KEPT
 
 
+NO_REASON = Reason(0)
+
+
 @dataclass(frozen=True)
 class Decision:
     """The verdict on one record with every reason for it."""
@@ -315,10 +318,10 @@ class Decision:
 
 @dataclass(frozen=True)
 class Record:
-    """One row as decide() wants it: values by column reference, its holds in force, and the rows that share its fate."""
+    """One row as decide() wants it: values by column reference, holds in force, and the rows that share its fate."""
 
     values: Mapping[str, Any]
-    holds: Reason = Reason(0)
+    holds: Reason = NO_REASON
     kin: tuple[tuple[Kin, Record], ...] = ()
 
 

@@ -20,7 +20,7 @@ SLACK = 1.1
 
 
 def make_plan(policy: Policy, rule: Rule, survey: Survey, today: date, approved: Plan | None) -> Plan:
-    """The plan of `rule` on `today`; `approved` is the last plan that a person approved for this meaning of the rule."""
+    """The plan of `rule` on `today`; `approved` is the last plan of this meaning of the rule that a person approved."""
     needs = tuple(_needs(rule, survey, approved)) if survey.of(Verdict.DUE) else ()
     plan = Plan(
         rule=rule.name,

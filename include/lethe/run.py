@@ -167,7 +167,11 @@ class Lethe:
         """Digests of the plans up to this day that may be acted on and are not carried out."""
         latest: dict[str, Plan] = {}
         for entry in reversed(self.state.plans(limit=1000)):
-            if entry.plan.rule in self.policy.rules and entry.plan.today <= self.today(now) and not entry.answer.finished:
+            if (
+                entry.plan.rule in self.policy.rules
+                and entry.plan.today <= self.today(now)
+                and not entry.answer.finished
+            ):
                 latest[entry.plan.rule] = entry.plan
         return tuple(plan.digest for plan in latest.values() if self.gate(plan.digest).state == "go")
 
@@ -184,7 +188,9 @@ class Lethe:
         if rule.digest != plan.rule_digest or self.policy.digest != plan.policy_digest:
             raise Stale(f"rule {rule.name}: the policy changed since the plan was made; plan again")
         if plan.today > self.today(now):
-            raise Stale(f"rule {rule.name}: the plan is for {plan.today}, which is still to come; nothing is done early")
+            raise Stale(
+                f"rule {rule.name}: the plan is for {plan.today}, which is still to come; nothing is done early"
+            )
         if not self.state.is_confirmed(rule):
             raise NotApproved(f"rule {rule.name}: its period is an assumption; `lethe confirm {rule.name}` by its role")
         return plan

@@ -1,4 +1,4 @@
-"""lethe_state: plans, who answered them, which assumptions are confirmed, how runs went. Each with its leaf, at once."""
+"""lethe_state: plans, who answered them, which assumptions are confirmed, how runs ended; each with its leaf."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ class State:
         """The one digest that starts like this; PlanError when there is none, or several."""
         found = self._connection.get().execute(_SQL["digests_like"], {"start": start.rstrip("…")}).fetchall()
         if len(found) != 1:
-            raise PlanError(f"plan {start}: found {len(found) or 'none'} that start so, expected one; see `lethe plans`")
+            raise PlanError(
+                f"plan {start}: found {len(found) or 'none'} that start so, expected one; see `lethe plans`"
+            )
         return str(found[0][0])
 
     @telling
@@ -165,7 +167,7 @@ class State:
         return bool(found and found[0])
 
     @telling
-    def record(
+    def record(  # noqa: PLR0913 - all but the first three are named
         self, rule: Rule, run: str, state: str, *, plan: Plan | None, dag: str | None, dag_run: str | None,
         counts: Mapping[str, int],
     ) -> None:  # fmt: skip
@@ -209,5 +211,7 @@ def _load(body: str) -> Plan:
 def _checked(body: str, digest: str) -> Plan:
     plan = _load(body)
     if plan.digest != digest:
-        raise PlanError(f"plan {digest}: its stored text has another digest; it was changed, so nothing is done with it")
+        raise PlanError(
+            f"plan {digest}: its stored text has another digest; it was changed, so nothing is done with it"
+        )
     return plan

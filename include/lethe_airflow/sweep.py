@@ -32,6 +32,10 @@ APPROVALS = Asset("lethe_approvals", uri="lethe://approvals")
 """Changes when a person approves a plan; the sweep then runs for what was approved."""
 
 
+PLAN_DIGEST = "{{ ti.xcom_pull(task_ids=ti.task_id.rpartition('.')[0] ~ '.plan', key='plan') }}"
+"""The digest of the plan of a task's own rule, for templated fields."""
+
+
 class Piece(TypedDict):
     """One shard of a plan: what one mapped `act` does."""
 

@@ -52,7 +52,10 @@ def _end(error: LetheError) -> NoReturn:
     raise SystemExit(exit_code(error))
 
 
-@click.group(cls=_Group, epilog="Exit codes: 0 fine, 1 found something, 2 usage, 3 waits for a person, 4 refused, 5 a store failed.")
+@click.group(
+    cls=_Group,
+    epilog="Exit codes: 0 fine, 1 found something, 2 usage, 3 waits for a person, 4 refused, 5 a store failed.",
+)
 def main() -> None:
     """Make a company forget personal data when it promised to, and prove it.
 

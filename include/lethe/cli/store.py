@@ -29,7 +29,9 @@ def print_grants(name: str, role: str, directory: Path) -> None:
         return
     with open_lethe(directory) as lethe:
         if name not in lethe.policy.stores:
-            raise click.UsageError(f'found no store "{name}", expected state, or one of: {", ".join(lethe.policy.stores)}')
+            raise click.UsageError(
+                f'found no store "{name}", expected state, or one of: {", ".join(lethe.policy.stores)}'
+            )
         click.echo(grants(lethe.policy, lethe.policy.stores[name], role), nl=False)
 
 

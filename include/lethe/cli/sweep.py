@@ -131,7 +131,9 @@ class _bar:  # noqa: N801 - reads as a function where it is used
     def __init__(self, plan: Plan, *, quiet: bool) -> None:
         self._due = plan.survey.of(Verdict.DUE)
         columns = (TextColumn(plan.rule), BarColumn(), TaskProgressColumn(show_speed=True), TimeElapsedColumn())
-        self._progress = Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty())
+        self._progress = Progress(
+            *columns, console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty()
+        )
 
     def __enter__(self) -> Callable[[Receipt], None]:
         self._progress.__enter__()

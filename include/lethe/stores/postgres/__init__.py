@@ -6,11 +6,11 @@ from datetime import date
 from types import TracebackType
 from typing import Self
 
-import psycopg
 from psycopg import errors
 
 from lethe.errors import Stale, StoreRefused
 from lethe.model import Done, Plan, Policy, Receipt, Remaining, Rule, Shard, Store, Survey, Way
+from lethe.sql import queries
 from lethe.stores.postgres.agree import Agreed, agree
 from lethe.stores.postgres.apply import SQL_BATCH, Pace, Work, apply_range, finish, mirrored, one
 from lethe.stores.postgres.connection import Connection, telling
@@ -19,7 +19,6 @@ from lethe.stores.postgres.predicate import Question
 from lethe.stores.postgres.purge import purge
 from lethe.stores.postgres.remaining import remaining
 from lethe.stores.postgres.survey import survey
-from lethe.sql import queries
 
 
 class PostgresStore:
@@ -92,8 +91,8 @@ class PostgresStore:
             store_id = None
         if store_id is None:
             raise StoreRefused(
-                f"store {self.store.name}, rule {rule.name}: the schema lethe is missing or closed to this user; its owner runs what "
-                f"`lethe store grants {self.store.name}` prints"
+                f"store {self.store.name}, rule {rule.name}: the schema lethe is missing or closed to this user; "
+                f"its owner runs what `lethe store grants {self.store.name}` prints"
             )
         return store_id, epoch
 

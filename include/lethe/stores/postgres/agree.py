@@ -71,9 +71,14 @@ def involved(policy: Policy, rule: Rule) -> Iterator[Dataset]:
     yield from rule.datasets()
     yield from (kin.dataset for kin in all_kin(rule))
     for dataset, ref in references(rule):
-        for name in ref.path:
-            dataset = policy.datasets[dataset.relations[name].to]
-            yield dataset
+        yield from along(policy, dataset, ref.path)
+
+
+def along(policy: Policy, dataset: Dataset, path: tuple[str, ...]) -> Iterator[Dataset]:
+    """The datasets that a path of relations leads through, the start left out."""
+    for name in path:
+        dataset = policy.datasets[dataset.relations[name].to]
+        yield dataset
 
 
 def references(rule: Rule) -> Iterator[tuple[Dataset, ColumnRef]]:

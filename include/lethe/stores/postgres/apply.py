@@ -92,7 +92,9 @@ class Deed:
     """Groups of the statistics that were too small to keep."""
 
 
-def one(conn: psycopg.Connection, query: LiteralString | SQL | Composed, params: Mapping[str, Any] | None = None) -> Any:
+def one(
+    conn: psycopg.Connection, query: LiteralString | SQL | Composed, params: Mapping[str, Any] | None = None
+) -> Any:
     """The single row that a query returns."""
     row = conn.execute(query, params).fetchone()
     assert row is not None
@@ -156,6 +158,7 @@ def apply_range(conn: psycopg.Connection, work: Work, shard: Shard, pace: Pace) 
         reach: Counter[str] = Counter()
         for name, count in zip(names, others, strict=True):  # a dataset that several ways lead to stands there as often
             reach[name] += count
+        reach = +reach
         seq = seal(conn, work, shard, before, Deed(rows, reach, where.end, finished=last))
     seconds = monotonic() - started
     pace.learn(shard.way, seconds)
@@ -242,7 +245,7 @@ def _backups_until(work: Work, today: date) -> date | None:
 
 
 def finish(conn: psycopg.Connection, work: Work, shard: Shard) -> Receipt | None:
-    """What remains when all shards are through: small groups of the statistics are taken out; None when already done."""
+    """What comes after all shards: small groups of the statistics are taken out; None when that is done."""
     started = monotonic()
     with conn.transaction():
         open_batch(conn, work)

@@ -90,7 +90,7 @@ def _rule_of(subject: object = None, *_: object) -> str | None:
 def tell(store: str, error: psycopg.Error, rule: str | None = None) -> StoreError:
     """The error in Lethe's words: where it happened, what the server said, and what to do."""
     state, place = error.sqlstate, f"store {store}, rule {rule}" if rule else f"store {store}"
-    if state is None or state.startswith("08") or state.startswith("57P"):
+    if state is None or state.startswith(("08", "57P")):
         return StoreUnreachable(f"{place}: {_why_unreachable(error)}; nothing of an open batch was kept")
     diag = error.diag
     named = [f"{what} {name}" for what, name in _objects(diag) if name]

@@ -8,7 +8,7 @@ from psycopg.sql import SQL, Composable, Identifier
 
 from lethe.model import Aggregate, Anonymise, Dataset, Policy, Rule, Store
 from lethe.sql import script
-from lethe.stores.postgres.agree import involved
+from lethe.stores.postgres.agree import along, involved
 from lethe.stores.postgres.predicate import table_name
 
 WORKER = "lethe_worker"
@@ -29,7 +29,7 @@ _OPTIONAL = """
 
 
 def grants(policy: Policy, store: Store, role: str = WORKER) -> str:
-    """The SQL that a database's owner runs so that `role` can carry out the policy's rules in this store, and no more."""
+    """The SQL that a database's owner runs so that `role` can carry out the policy in this store, and no more."""
     name = Identifier(role).as_string()
     lines = sorted({statement.as_string() for statement in _statements(policy, store, Identifier(role))})
     head = f"-- Lethe in store {store.name}: run as the owner of the database and of its tables.\n\n"
@@ -68,7 +68,4 @@ def _into(aggregate: Aggregate, dataset: Dataset) -> Identifier:
 def _locked(policy: Policy, rule: Rule) -> Iterator[Dataset]:
     """The rule's own rows, what its clock is read from, and followers that can be held."""
     yield from rule.datasets()
-    dataset = rule.dataset
-    for name in rule.clock.at.path:
-        dataset = policy.datasets[dataset.relations[name].to]
-        yield dataset
+    yield from along(policy, rule.dataset, rule.clock.at.path)

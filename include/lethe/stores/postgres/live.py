@@ -127,7 +127,18 @@ def _parts(rows: list[Any]) -> tuple[Part, ...]:
             upper=upper,
         )
         for (
-            oid, schema, table, parent_schema, parent, bound, owned, plain, blocks, beside_default, ranged_by, upper,
+            oid,
+            schema,
+            table,
+            parent_schema,
+            parent,
+            bound,
+            owned,
+            plain,
+            blocks,
+            beside_default,
+            ranged_by,
+            upper,
         ) in rows
     )
 

@@ -13,7 +13,7 @@ from datetime import UTC, date
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from lethe.deadlines import cutoff, fiscal_cutoff, next_day, start_of
-from lethe.model import Anonymise, Clock, ColumnRef, Condition, Dataset, Floor, Kin, Reason, Relation, Rule
+from lethe.model import NO_REASON, Anonymise, Clock, ColumnRef, Condition, Dataset, Floor, Kin, Reason, Relation, Rule
 from lethe.stores.postgres.agree import Agreed
 
 NEVER = SQL("false")
@@ -117,6 +117,13 @@ class Predicate:
         self.due = _all([self.elapsed, *others])
 
     @property
+    def kept(self) -> Composable:
+        """The opposite of `due`, true also where a reason cannot be told; written so that constraints can refute it."""
+        of_clock = [test for reason, test in self.reasons.items() if reason in _OF_CLOCK]
+        others = [SQL("coalesce({}, true)").format(t) for reason, t in self.reasons.items() if reason not in _OF_CLOCK]
+        return _any([*of_clock, *others])
+
+    @property
     def joins(self) -> bool:
         """Whether other tables are needed to come to a verdict."""
         return bool(self.scope.joins)
@@ -201,9 +208,9 @@ def protection(
         Reason.RESTRICTED: [],
         Reason.FLOOR: [_under(question, scope, floor) for floor in floors],
     }
-    for reason in found:
-        if reason in question.mirrored.get(scope.dataset.name, Reason(0)):
-            found[reason].append(_mirrored(scope, reason))
+    for reason, tests in found.items():
+        if reason in question.mirrored.get(scope.dataset.name, NO_REASON):
+            tests.append(_mirrored(scope, reason))
     for number, kin in enumerate((*followers, *leaders)):
         inner = Scope(scope.agreed, kin.dataset, f"{scope.alias}k{number}")
         down = number < len(followers)
@@ -287,4 +294,3 @@ def local_date_sql(moment: Composable, type_: str, clock: Clock, agreed: Agreed)
         return SQL("({} AT TIME ZONE {})::date").format(moment, zone)
     assert clock.zone is not None
     return SQL("({} AT TIME ZONE {} AT TIME ZONE {})::date").format(moment, Literal(clock.zone.key), zone)
-

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, time
+from itertools import pairwise
 from math import ceil
 from typing import Any
 
@@ -121,9 +122,7 @@ def _conditions(question: Question) -> Iterator[tuple[Dataset, Condition]]:
             pending.append((kin.dataset, (), kin.floors, kin.kin))
 
 
-def _shards(
-    conn: psycopg.Connection, predicate: Predicate, by_part: dict[int, dict[Reason, int]]
-) -> Iterator[Shard]:
+def _shards(conn: psycopg.Connection, predicate: Predicate, by_part: dict[int, dict[Reason, int]]) -> Iterator[Shard]:
     table = predicate.question.agreed.table(predicate.question.rule.dataset)
     number = 0
     for part in table.parts:
@@ -144,7 +143,7 @@ def _cut(conn: psycopg.Connection, predicate: Predicate, part: Part, counts: dic
         yield Shard(0, Way.PARTITION, relation)
     elif not rule.clock.at.path and rule.clock.at.column in table.indexed and due < INDEX_SHARE * total:
         edges: list[str | None] = [None, *_days(conn, predicate, part, pieces), None]
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in pairwise(edges):
             yield Shard(0, Way.INDEX, relation, start, end)
     else:
         blocks: list[str | None] = [str(part.blocks * piece // pieces) for piece in range(pieces)]
@@ -164,7 +163,7 @@ def _is_over(part: Part, predicate: Predicate) -> bool:
     end = start_of(day, question.agreed.policy.organisation.zone)
     if upper.tzinfo is None:
         is_date = question.agreed.type_of(rule.dataset, rule.clock.at) == "date"
-        end = datetime(day.year, day.month, day.day) if is_date else end.astimezone(rule.clock.zone).replace(tzinfo=None)
+        end = datetime.combine(day, time()) if is_date else end.astimezone(rule.clock.zone).replace(tzinfo=None)
     return upper <= end
 
 
