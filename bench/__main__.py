@@ -1,4 +1,4 @@
-"""`python -m bench [NAME … | all] [--quick]`: run measures, print the table, write bench/results.json."""
+"""`python -m bench [NAME … | all] [--quick]`: run measures, print the table, write .lethe/bench.json."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MEASURES = {
     "scale": index.scale,
     "imports": imports.measure,
 }
-RESULTS = Path(__file__).parent / "results.json"
+RESULTS = Path(__file__).resolve().parent.parent / ".lethe" / "bench.json"
 
 
 def main() -> int:

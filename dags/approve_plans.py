@@ -7,6 +7,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param
 
 from lethe_airflow.approval import AskOfficer, record_answer
+from lethe_airflow.sweep import APPROVAL_DAG
 
 RUNBOOK = """
 One run asks about one plan: its sentence, its numbers, and why a person must look at it. Only a user with the role
@@ -17,7 +18,7 @@ The answer is kept as evidence under a random id and the role, never a name.
 """
 
 with DAG(
-    "approve_plans",
+    APPROVAL_DAG,
     description="Asks the privacy officer whether a plan may be carried out",
     doc_md=RUNBOOK,
     schedule=None,

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 
-from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, TaskGroup
 
-from lethe.policy import load
 from lethe_airflow import sweep
 
 RUNBOOK = """
@@ -28,7 +26,7 @@ was, nothing is done twice. Errors that would come back in the same words (the p
 longer fits) are not retried.
 """
 
-policy = load(sweep.POLICY_DIR)
+policy = sweep.policy()
 zone = policy.organisation.zone.key
 
 with DAG(
@@ -65,17 +63,11 @@ with DAG(
         with TaskGroup(rule.name, tooltip=f"{rule.obligation} {rule.title['en']}"):
             planned = sweep.plan(rule.name)
             passed = sweep.gate()
-            ask = TriggerDagRunOperator(
-                task_id="ask",
-                trigger_dag_id="approve_plans",
-                trigger_run_id=sweep.PLAN_DIGEST,
-                conf={"plan": sweep.PLAN_DIGEST},
-                skip_when_already_exists=True,
-            )
+            asked = sweep.ask()
             acted = sweep.act.expand(piece=planned)
             verified = sweep.verify()
             recorded = sweep.record(rule.name)
             chosen >> [planned, recorded]
-            planned >> passed >> [ask, acted]
+            planned >> passed >> [asked, acted]
             acted >> verified
-            [ask, verified] >> recorded
+            [asked, verified] >> recorded

@@ -10,16 +10,18 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime, time
+from functools import cache
 from pathlib import Path
 from typing import Any, TypedDict
 from uuid import uuid4
 
 from airflow.sdk import Asset, get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, DagRunTriggerException
 
 from lethe import clock
 from lethe.errors import LetheError, PlanError, PolicyError, SchemaMismatch
-from lethe.model import Receipt, Verdict
+from lethe.model import Policy, Receipt, Verdict
+from lethe.policy import load
 from lethe.run import Lethe
 from lethe_airflow.connections import conninfo
 from lethe_airflow.roles import POOL
@@ -32,8 +34,7 @@ APPROVALS = Asset("lethe_approvals", uri="lethe://approvals")
 """Changes when a person approves a plan; the sweep then runs for what was approved."""
 
 
-PLAN_DIGEST = "{{ ti.xcom_pull(task_ids=ti.task_id.rpartition('.')[0] ~ '.plan', key='plan') }}"
-"""The digest of the plan of a task's own rule, for templated fields."""
+APPROVAL_DAG = "approve_plans"
 
 
 class Piece(TypedDict):
@@ -41,6 +42,12 @@ class Piece(TypedDict):
 
     plan: str
     shard: int
+
+
+@cache
+def policy() -> Policy:
+    """The project's policy, read once in a process: the DAG file that is read before each task has it already."""
+    return load(POLICY_DIR)
 
 
 @contextmanager
@@ -52,7 +59,7 @@ def lethe_at_work() -> Iterator[Lethe]:
     """
     failure: Exception | None = None
     try:
-        with Lethe.open(POLICY_DIR, conninfo) as lethe:
+        with Lethe(policy(), conninfo) as lethe:
             yield lethe
     except (PolicyError, PlanError, SchemaMismatch) as error:
         failure = AirflowFailException(str(error))
@@ -128,6 +135,27 @@ def gate(*, params: dict[str, Any], ti: Any) -> str | None:
     if params["dry_run"] or found.state not in ("go", "waiting"):
         return None
     return f"{group(ti)}.{'act' if found.state == 'go' else 'ask'}"
+
+
+@task
+def ask(*, ti: Any) -> None:
+    """Start the run that asks the privacy officer; a plan that is asked about already is not asked about twice.
+
+    This is what TriggerDagRunOperator does in the end, without loading Airflow's database models at every parse.
+    """
+    found = digest(ti)
+    raise DagRunTriggerException(
+        trigger_dag_id=APPROVAL_DAG,
+        dag_run_id=f"plan__{found}",
+        conf={"plan": found},
+        reset_dag_run=False,
+        skip_when_already_exists=True,
+        wait_for_completion=False,
+        allowed_states=[],
+        failed_states=[],
+        poke_interval=60,
+        deferrable=False,
+    )
 
 
 @task(pool=POOL)

@@ -55,8 +55,12 @@ SELECT partition FROM lethe.partition_intent WHERE dataset = %(dataset)s AND set
 SELECT i.inhdetachpending FROM pg_inherits i
 WHERE i.inhrelid = to_regclass(%(partition)s) AND i.inhparent = to_regclass(%(parent)s)
 
--- name: lock_detaching
-SELECT pg_advisory_lock(hashtextextended('detach ' || %(key)s, 0))
+-- name: left_behind
+SELECT epoch, plan, shard, parent, partition, bound FROM lethe.partition_intent
+WHERE dataset = %(dataset)s AND settled IS NULL AND plan <> %(plan)s AND to_regclass(partition) IS NOT NULL
+
+-- name: try_detaching
+SELECT pg_try_advisory_lock(hashtextextended('detach ' || %(key)s, 0))
 
 -- name: unlock_detaching
 SELECT pg_advisory_unlock(hashtextextended('detach ' || %(key)s, 0))

@@ -26,6 +26,7 @@ from lethe.model import (
     ColumnRef,
     Condition,
     Dataset,
+    Done,
     Kin,
     Plan,
     Policy,
@@ -151,6 +152,11 @@ class MemoryStore:
             done = Receipt(plan.digest, shard.number, before.batch + 1, len(batch), reach, 0.0, 0)
             return self._written(plan, rule, shard, run, done) if batch else done
 
+    def done(self, plan: Plan) -> Done:
+        """Sum up the plan's progress."""
+        sums = [each for (*_, digest, _), each in self.memory.progress.items() if digest == plan.digest]
+        return Done(sum(s.rows for s in sums), sum(s.reach for s in sums), sum(s.batch for s in sums))
+
     def remaining(self, rule: Rule, today: date, *, confirmed: bool) -> Remaining:
         """Count what is left by forward arithmetic: the last day of the period is over, and nothing protects."""
         zone, rows = self.policy.organisation.zone, 0
@@ -173,8 +179,8 @@ class MemoryStore:
             raise Stale(f"rule {rule.name}: the plan is for {plan.today}, the store's clock says {today}")
 
     def _keep_bounds(self, plan: Plan, rows: int, reach: int) -> None:
-        done = [sums for (_, digest, _), sums in self.memory.progress.items() if digest == plan.digest]
-        rows, reach = rows + sum(each.rows for each in done), reach + sum(each.reach for each in done)
+        done = self.done(plan)
+        rows, reach = done.rows + rows, done.reach + reach
         if rows > plan.bounds.rows or reach > plan.bounds.reach:
             raise BoundExceeded(
                 f"rule {plan.rule}: found {rows} rows and {reach} that follow, approved are at most {plan.bounds.rows} "

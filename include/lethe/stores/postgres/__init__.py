@@ -14,7 +14,7 @@ from lethe.sql import queries
 from lethe.stores.postgres.agree import Agreed, agree
 from lethe.stores.postgres.apply import SQL_BATCH, Pace, Work, apply_range, finish, mirrored, one
 from lethe.stores.postgres.connection import Connection, telling
-from lethe.stores.postgres.drop import apply_partition
+from lethe.stores.postgres.drop import apply_partition, put_back
 from lethe.stores.postgres.predicate import Question
 from lethe.stores.postgres.purge import purge
 from lethe.stores.postgres.remaining import remaining
@@ -108,4 +108,5 @@ class PostgresStore:
                     where = f"store {self.store.name}, rule {rule.name}"
                     raise Stale(f"{where}: the {what} is not the one that was planned for; plan again")
             self._work = Work(plan, question, self.store, run)
+            put_back(self._connection.get(), self._work)
         return self._work

@@ -30,7 +30,7 @@ SQL_BATCH = queries("batch")
 HOLDS_LOCK = 0x4C455448
 """Advisory lock that a batch takes shared and the placing of a hold takes exclusively."""
 
-_BUSY_SECONDS = 300.0
+BUSY_SECONDS = 300.0
 
 
 @dataclass
@@ -118,7 +118,7 @@ def open_batch(conn: psycopg.Connection, work: Work) -> None:
 def take_shard(conn: psycopg.Connection, work: Work, shard: Shard) -> Progress:
     """Wait for the shard's lock, held to the end of the transaction, and read how far it has come."""
     key = f"{work.plan.digest}/{shard.number}"
-    deadline = monotonic() + _BUSY_SECONDS
+    deadline = monotonic() + BUSY_SECONDS
     while not one(conn, SQL_BATCH["try_shard"], {"key": key})[0]:
         if monotonic() > deadline:
             raise StoreRefused(f"{work.where}: shard {shard.number} is held by another run; try again later")

@@ -34,6 +34,9 @@ _REMEDIES = {
     "23503": "other rows still refer to these by a foreign key; declare them as following, or delete them first",
 }
 
+_SESSION = "-c timezone=UTC -c datestyle=ISO -c search_path=pg_catalog -c intervalstyle=iso_8601 -c jit=off"
+"""Compiling a statement first costs more than it brings here: each is new text and runs for seconds at most."""
+
 
 class Connection:
     """A connection to one store, opened on first use and again after it broke."""
@@ -51,7 +54,7 @@ class Connection:
                 autocommit=True,
                 connect_timeout=10,
                 application_name="lethe",
-                options="-c timezone=UTC -c datestyle=ISO -c search_path=pg_catalog -c intervalstyle=iso_8601",
+                options=_SESSION,
             )
         return self._conn
 

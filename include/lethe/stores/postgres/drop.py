@@ -6,15 +6,19 @@ run came. Until the intent is settled, verification counts the detached partitio
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
-from time import monotonic
-from typing import LiteralString
+from time import monotonic, sleep
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
+from lethe.errors import BoundExceeded, StoreRefused
 from lethe.model import Receipt, Shard, Way
 from lethe.stores.postgres.apply import (
+    BUSY_SECONDS,
     SQL_BATCH,
     Deed,
     Pace,
@@ -41,18 +45,39 @@ def apply_partition(conn: psycopg.Connection, work: Work, shard: Shard, pace: Pa
     if not _intend(conn, work, shard):
         return None
     parent, partition, bound, settled = one(conn, SQL_BATCH["intent"], work.place(shard))
-    if settled == "attached":
-        return apply_range(conn, work, replace(shard, way=Way.BLOCKS), pace)
     if settled is None:
-        _detach(conn, work, parent, partition)
-    with conn.transaction():
-        open_batch(conn, work)
-        before = take_shard(conn, work, shard)
-        settled = one(conn, SQL_BATCH["intent"], work.place(shard))[3]
-        if before.finished or settled == "dropped":
-            return None
-        rows, seq = _drop_or_attach(conn, work, shard, before, (parent, partition, bound))
-    return Receipt(work.plan.digest, shard.number, before.batch + 1, rows, {}, monotonic() - started, seq)
+        with _alone_with(conn, work, partition):
+            settled = one(conn, SQL_BATCH["intent"], work.place(shard))[3]
+            if settled is None:  # else another run was quicker
+                _detach(conn, work, parent, partition)
+                batch, rows, seq = _settle(conn, work, shard, (parent, partition, bound))
+                return Receipt(work.plan.digest, shard.number, batch, rows, {}, monotonic() - started, seq)
+    return None if settled == "dropped" else apply_range(conn, work, replace(shard, way=Way.BLOCKS), pace)
+
+
+def put_back(conn: psycopg.Connection, work: Work) -> None:
+    """Attach again what runs of other plans took off and left behind: nobody finishes those plans any more."""
+    left = conn.execute(SQL_BATCH["left_behind"], {"dataset": work.rule.dataset.name, "plan": work.plan.digest}).fetchall()
+    for epoch, plan, shard, parent, partition, bound in left:
+        place = {"epoch": epoch, "plan": plan, "shard": shard}
+        with _alone_with(conn, work, partition):
+            if one(conn, SQL_BATCH["intent"], place)[3] is None:
+                _attach(conn, work, (parent, partition, bound), place)
+
+
+@contextmanager
+def _alone_with(conn: psycopg.Connection, work: Work, partition: str) -> Iterator[None]:
+    """Wait until no other run is busy with the partition; the lock is the session's, for detaching has no transaction."""
+    deadline = monotonic() + BUSY_SECONDS
+    while not one(conn, SQL_BATCH["try_detaching"], {"key": partition})[0]:
+        if monotonic() > deadline:
+            raise StoreRefused(f"{work.where}: partition {partition} is held by another run; try again later")
+        sleep(0.1)
+    try:
+        yield
+    finally:
+        if not conn.closed:
+            one(conn, SQL_BATCH["unlock_detaching"], {"key": partition})
 
 
 def _intend(conn: psycopg.Connection, work: Work, shard: Shard) -> bool:
@@ -82,15 +107,39 @@ def _name(part: Part) -> str:
 def _detach(conn: psycopg.Connection, work: Work, parent: str, partition: str) -> None:
     """Take the partition off its table, or finish an earlier attempt; nothing when it is off."""
     conn.execute(SQL("SET lock_timeout = {}").format(Literal(work.lock_timeout)))
-    one(conn, SQL_BATCH["lock_detaching"], {"key": partition})
+    found = conn.execute(SQL_BATCH["attachment"], {"parent": parent, "partition": partition}).fetchone()
+    if found is not None:
+        word = SQL("FINALIZE" if found[0] else "CONCURRENTLY")
+        conn.execute(SQL("ALTER TABLE {} DETACH PARTITION {} {}").format(_sql(parent), _sql(partition), word))
+
+
+def _attach(
+    conn: psycopg.Connection, work: Work, names: tuple[str, str, str], place: Mapping[str, Any]
+) -> None:
+    """The partition is where it was, and its intent is settled."""
+    parent, partition, bound = names
+    conn.execute(SQL("SET lock_timeout = {}").format(Literal(work.lock_timeout)))
+    found = conn.execute(SQL_BATCH["attachment"], {"parent": parent, "partition": partition}).fetchone()
+    if found is not None and found[0]:
+        _detach(conn, work, parent, partition)
+    with conn.transaction():
+        if found is None or found[0]:
+            conn.execute(SQL("ALTER TABLE {} ATTACH PARTITION {} {}").format(*map(_sql, (parent, partition, bound))))
+        conn.execute(SQL_BATCH["settle"], {**place, "settled": "attached"})
+
+
+def _settle(
+    conn: psycopg.Connection, work: Work, shard: Shard, names: tuple[str, str, str]
+) -> tuple[int, int, int]:
+    """Drop it, or let it go back, in one transaction with the evidence; batch, rows dropped, and seq."""
     try:
-        found = conn.execute(SQL_BATCH["attachment"], {"parent": parent, "partition": partition}).fetchone()
-        if found is not None:
-            word = SQL("FINALIZE" if found[0] else "CONCURRENTLY")
-            conn.execute(SQL("ALTER TABLE {} DETACH PARTITION {} {}").format(_sql(parent), _sql(partition), word))
-    finally:
-        if not conn.closed:
-            one(conn, SQL_BATCH["unlock_detaching"], {"key": partition})
+        with conn.transaction():
+            open_batch(conn, work)
+            before = take_shard(conn, work, shard)
+            return before.batch + 1, *_drop_or_attach(conn, work, shard, before, names)
+    except BoundExceeded:
+        _attach(conn, work, names, work.place(shard))
+        raise
 
 
 def _sql(name: LiteralString) -> Composable:

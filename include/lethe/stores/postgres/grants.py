@@ -21,6 +21,20 @@ GRANT INSERT ON lethe.outbox TO {role};
 GRANT INSERT, UPDATE ON lethe.progress, lethe.partition_intent TO {role};
 """
 
+_PARTITIONS = """
+-- Partitions are worked on one by one, under their own names: they get what their table has. Run again after adding some.
+DO $lethe$
+DECLARE
+    part record;
+BEGIN
+    FOR part IN SELECT what, relid FROM (VALUES
+        {pairs}
+    ) AS wanted (what, whole), pg_partition_tree(whole::regclass) WHERE level > 0 LOOP
+        EXECUTE format('GRANT %s ON %s TO {role}', part.what, part.relid);
+    END LOOP;
+END $lethe$;
+"""
+
 _OPTIONAL = """
 -- Two things need more than the above; without them Lethe works row by row, and autovacuum cleans up when it comes by.
 --   dropping whole partitions: the role owns the partitioned table and its partitions, itself or through a group role
@@ -30,34 +44,40 @@ _OPTIONAL = """
 
 def grants(policy: Policy, store: Store, role: str = WORKER) -> str:
     """The SQL that a database's owner runs so that `role` can carry out the policy in this store, and no more."""
-    name = Identifier(role).as_string()
-    lines = sorted({statement.as_string() for statement in _statements(policy, store, Identifier(role))})
+    who, wanted = Identifier(role), sorted({(w.as_string(), t.as_string()) for w, t in _wanted(policy, store)})
+    lines = sorted({SQL("GRANT USAGE ON SCHEMA {} TO {}").format(s, who).as_string() for s in _schemas(policy, store)})
+    lines += [f"GRANT {what} ON {table} TO {who.as_string()}" for what, table in wanted]
     head = f"-- Lethe in store {store.name}: run as the owner of the database and of its tables.\n\n"
-    own = _OWN.format(role=name)
-    return f"{head}{script('store')}{own}\n" + ";\n".join(lines) + ";\n" + _OPTIONAL.format(role=name)
+    own, parts = _OWN.format(role=who.as_string()), _of_partitions(wanted, who)
+    return f"{head}{script('store')}{own}\n" + ";\n".join(lines) + f";\n{parts}{_OPTIONAL.format(role=who.as_string())}"
 
 
-def _statements(policy: Policy, store: Store, role: Identifier) -> Iterator[Composable]:
+def _schemas(policy: Policy, store: Store) -> Iterator[Identifier]:
+    for rule in policy.rules.values():
+        if rule.dataset.store == store.name:
+            yield from (Identifier(dataset.schema) for dataset in involved(policy, rule))
+
+
+def _wanted(policy: Policy, store: Store) -> Iterator[tuple[Composable, Identifier]]:
+    """Privileges and the tables they are needed on."""
     for rule in policy.rules.values():
         if rule.dataset.store != store.name:
             continue
-        for dataset in involved(policy, rule):
-            yield _grant(SQL("SELECT"), table_name(dataset), role)
-            yield SQL("GRANT USAGE ON SCHEMA {} TO {}").format(Identifier(dataset.schema), role)
+        yield from ((SQL("SELECT"), table_name(dataset)) for dataset in involved(policy, rule))
         for dataset in _locked(policy, rule):  # a row lock asks for UPDATE on some column
-            yield _grant(SQL("UPDATE ({})").format(Identifier(dataset.key[0])), table_name(dataset), role)
+            yield SQL("UPDATE ({})").format(Identifier(dataset.key[0])), table_name(dataset)
         if isinstance(rule.action, Anonymise):
             columns = SQL(", ").join(map(Identifier, sorted(rule.action.fields)))
-            yield _grant(SQL("UPDATE ({})").format(columns), table_name(rule.dataset), role)
+            yield SQL("UPDATE ({})").format(columns), table_name(rule.dataset)
         else:
-            yield from (_grant(SQL("DELETE"), table_name(dataset), role) for dataset in rule.datasets())
+            yield from ((SQL("DELETE"), table_name(dataset)) for dataset in rule.datasets())
         if rule.aggregate is not None:
-            what = SQL("SELECT, INSERT, UPDATE, DELETE")
-            yield _grant(what, _into(rule.aggregate, rule.dataset), role)
+            yield SQL("SELECT, INSERT, UPDATE, DELETE"), _into(rule.aggregate, rule.dataset)
 
 
-def _grant(what: Composable, table: Composable, role: Identifier) -> Composable:
-    return SQL("GRANT {} ON {} TO {}").format(what, table, role)
+def _of_partitions(wanted: list[tuple[str, str]], role: Identifier) -> str:
+    pairs = ",\n        ".join(SQL("({}, {})").format(what, table).as_string() for what, table in wanted)
+    return _PARTITIONS.format(pairs=pairs, role=role.as_string())
 
 
 def _into(aggregate: Aggregate, dataset: Dataset) -> Identifier:

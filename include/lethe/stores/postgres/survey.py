@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date, datetime, time
 from itertools import pairwise
@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from lethe.deadlines import cutoff, next_day, start_of
 from lethe.model import Condition, Dataset, Delete, Kin, Reason, Shard, Survey, Way
 from lethe.stores.postgres.live import Part
-from lethe.stores.postgres.predicate import Predicate, Question, link, table_name
+from lethe.stores.postgres.predicate import Predicate, Question, link, mask_of, table_name
 
 INDEX_SHARE = 0.1
 """Below this share of due rows the clock's index finds them faster than reading the table in order."""
@@ -32,7 +32,8 @@ def survey(conn: psycopg.Connection, question: Question, store_id: str, epoch: i
     for part, mask, rows, lowest, highest in conn.execute(_count(predicate)).fetchall():
         reasons = Reason(mask)
         counts[reasons] = counts.get(reasons, 0) + rows
-        by_part.setdefault(part, {})[reasons] = rows
+        here = by_part.setdefault(part, {})
+        here[reasons] = here.get(reasons, 0) + rows
         if not reasons:
             oldest = min(oldest or lowest, lowest)
             newest = max(newest or highest, highest)
@@ -52,24 +53,31 @@ def survey(conn: psycopg.Connection, question: Question, store_id: str, epoch: i
 
 
 def _count(predicate: Predicate) -> Composed:
-    """One pass over the table; partitions are told apart by their place in the list of parts."""
+    """One pass over the table; partitions are told apart by their place in the list of parts.
+
+    The rows are grouped by the tests themselves, for the planner knows that a truth value has few groups, and only then
+    shares the pass between workers.
+    """
     table = predicate.question.agreed.table(predicate.question.rule.dataset)
-    part: Composable = Literal(0)
-    if table.partitioned:
-        part = SQL("t.tableoid")
+    names = {reason: Identifier(f"lethe_{int(reason)}") for reason in predicate.reasons}
     return SQL(
-        "SELECT part, mask, rows, CASE WHEN mask = 0 THEN {lowest} END, CASE WHEN mask = 0 THEN {highest} END"
-        " FROM (SELECT {part} AS part, {mask} AS mask, count(*) AS rows, min({clock}) AS lo, max({clock}) AS hi"
-        " FROM {table} AS t{joins} GROUP BY 1, 2) AS s"
+        "SELECT part, {mask}, rows, {lowest}, {highest} FROM (SELECT {part} AS part, {tests}, count(*) AS rows,"
+        " min({clock}) AS lo, max({clock}) AS hi FROM {table} AS t{joins} GROUP BY part, {names}) AS s"
     ).format(
-        lowest=predicate.local_date(SQL("lo")),
-        highest=predicate.local_date(SQL("hi")),
-        part=part,
-        mask=predicate.mask(),
+        mask=mask_of(names),
+        lowest=_date_if_due(predicate, names, SQL("lo")),
+        highest=_date_if_due(predicate, names, SQL("hi")),
+        part=SQL("t.tableoid") if table.partitioned else Literal(0),
+        tests=SQL(", ").join(SQL("{} AS {}").format(test, names[reason]) for reason, test in predicate.reasons.items()),
+        names=SQL(", ").join(names.values()),
         clock=predicate.clock,
         table=table_name(predicate.question.rule.dataset),
         joins=predicate.scope.joined(),
     )
+
+
+def _date_if_due(predicate: Predicate, names: Mapping[Reason, Composable], moment: Composable) -> Composable:
+    return SQL("CASE WHEN {} = 0 THEN {} END").format(mask_of(names), predicate.local_date(moment))
 
 
 def _reach(conn: psycopg.Connection, predicate: Predicate) -> Iterator[tuple[str, int]]:
