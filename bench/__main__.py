@@ -26,7 +26,9 @@ def main() -> int:
     """Run what is asked for; 1 when a target was missed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Speed as ratios within one run.")
     parser.add_argument("names", nargs="*", default=["all"], metavar="NAME", help=f"all, or {', '.join(MEASURES)}")
-    parser.add_argument("--quick", action="store_true", help="small tables and few pairs: whether it runs, not how fast")
+    parser.add_argument(
+        "--quick", action="store_true", help="small tables and few pairs: whether it runs, not how fast"
+    )
     asked = parser.parse_args()
     if unknown := set(asked.names) - {*MEASURES, "all"}:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(MEASURES)}")

@@ -25,7 +25,7 @@ class Deleting:
         self.due = f"started_at < '{CUTOFF}'{held}"  # as somebody would write it who knows this table
 
     def act(self) -> float:
-        """Lethe.act over all shards, from nothing connected: the plan read back, every check, the deed, its evidence."""
+        """Lethe.act over all shards, from nothing connected: the plan read back, each check, the deed, its evidence."""
         return self._timed(self._act, "ours", self._finish)
 
     def bare(self) -> float:
@@ -35,6 +35,10 @@ class Deleting:
     def loop(self) -> float:
         """The usual loop: so many rows at a time by ctid IN (SELECT … LIMIT), each in a transaction of its own."""
         return self._timed(self._delete_in_turns, "", lambda _: None)
+
+    def drop(self) -> float:
+        """The partition taken off and dropped by hand, nobody looking into it."""
+        return self._timed(self._drop, "", lambda _: None)
 
     def _timed(self, deed: Callable[[Prepared], None], who: str, after: Callable[[Prepared], None]) -> float:
         with prepared(self.server, self.calls) as site:
@@ -63,6 +67,11 @@ class Deleting:
         with self.server.connect(site.database) as connection:
             while connection.execute(_LOOP.format(due=self.due, rows=LOOP_ROWS)).rowcount:
                 pass
+
+    def _drop(self, site: Prepared) -> None:
+        with self.server.connect(site.database) as connection:
+            connection.execute("ALTER TABLE call_log DETACH PARTITION call_log_old CONCURRENTLY")
+            connection.execute("DROP TABLE call_log_old")
 
     def _vacuum(self, site: Prepared) -> None:
         with self.server.connect(site.database) as connection:

@@ -51,7 +51,9 @@ class Calls:
             connection.execute(script("store"))
             connection.execute(self._table())
             connection.execute(self._rows())
-            connection.execute("ALTER TABLE call_log ADD PRIMARY KEY (id%s)" % (", started_at" if self.partitioned else ""))
+            connection.execute(
+                "ALTER TABLE call_log ADD PRIMARY KEY (id%s)" % (", started_at" if self.partitioned else "")
+            )
             connection.execute("CREATE INDEX ON call_log (started_at)")
             connection.execute(self._grants())
             connection.execute("VACUUM (FREEZE, ANALYZE) call_log")

@@ -29,7 +29,7 @@ with DAG(
         "PrivacyOfficer": {"DAGs": {"can_read", "can_edit"}, "DAG Runs": {"can_read"}},
         "Platform": {"DAGs": {"can_read"}, "DAG Runs": {"can_read"}},
     },
-    default_args={"owner": "privacy-officer", "retry_delay": timedelta(seconds=30)},
+    default_args={"owner": "privacy-officer", "retries": 2, "retry_delay": timedelta(seconds=30)},
     params={"plan": Param("0" * 64, type="string", pattern="^[0-9a-f]{64}$", description="The plan's digest")},
 ):
     asked = AskOfficer(

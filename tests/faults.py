@@ -1,4 +1,4 @@
-"""What the fault tests share: a small table of customers, its rule, and the account of what is gone against what is told."""
+"""What the fault tests share: a table of customers, its rule, and the account of what is gone against what is told."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from support import Database
+
 from lethe.model import Plan, Receipt
 from lethe.run import Lethe
 from lethe.stores.postgres.apply import Pace
-from support import Database
 
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
 

@@ -28,6 +28,7 @@ class Demo:
 
     def __init__(self, environment: Environment, say: Callable[[str], None] = print) -> None:
         self.environment, self._say = environment, say
+        self.before: truth.Estate = {}
 
     def lay(self) -> dict[str, str]:
         """Build the estate anew; the administrator's addresses by store."""
@@ -37,11 +38,11 @@ class Demo:
         """Lay the estate, sweep it, check it; DemoFailed when a row is not as it must be."""
         with self._step("seven databases of an invented company"):
             stores = self.lay()
-            before = truth.snapshot(stores)
+            self.before = truth.snapshot(stores)
         self._confirm()
-        with self._client("platform") as platform, self._client("officer") as officer:
+        with self.client("platform") as platform, self.client("officer") as officer:
             platform.wait_for_dags([SWEEP, APPROVE])
-            with self._client("admin") as admin:
+            with self.client("admin") as admin:
                 admin.unpause(SWEEP)
             with self._step(f"first sweep, as of {TODAY}: every rule is planned, and waits for a person"):
                 run = platform.trigger(SWEEP, {"as_of": TODAY.isoformat()})
@@ -51,11 +52,11 @@ class Demo:
             with self._step("second sweep, started by the answers: what was approved is carried out"):
                 self._carried_out(platform, run)
         with self._step("every row compared with what must become of it"):
-            wrong = truth.check(stores, before)
+            wrong = truth.check(stores, self.before)
         self._report(answered)
         if wrong:
             raise DemoFailed("\n".join([f"{len(wrong)} rows are not as they must be:", *map(str, wrong[:20])]))
-        rows = sum(len(table) for store in before.values() for table in store.values())
+        rows = sum(len(table) for store in self.before.values() for table in store.values())
         self._say(f"All {rows:,} rows of the estate are as they must be: what was due is gone, the rest is untouched.")
 
     def _confirm(self) -> None:
@@ -121,7 +122,8 @@ class Demo:
         database = store if store == estate_setup.STATE else database_of(store)
         return self.environment.admin_conninfo(database)
 
-    def _client(self, user: str) -> AirflowClient:
+    def client(self, user: str) -> AirflowClient:
+        """Airflow as one of the demo's users sees it."""
         return AirflowClient(self.environment.url(), user, self.environment.passwords()[user])
 
     @contextmanager

@@ -1,3 +1,4 @@
+# ruff: noqa: D102 - Estate says what its kinds do
 """What every kind of store does, whatever it is made of."""
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 
 import jsonschema
 import pytest
+from support import Database, write_policy
 
 from lethe import clock
 from lethe.errors import BoundExceeded, SchemaMismatch, Stale
@@ -22,7 +24,6 @@ from lethe.policy import load
 from lethe.stores import DataStore
 from lethe.stores.memory import Memory, MemoryStore, Row
 from lethe.stores.postgres import PostgresStore
-from support import Database, write_policy
 
 TODAY = date(2025, 3, 1)
 RUN = "0123456789abcdef0123456789abcdef"
@@ -98,7 +99,10 @@ PLANTED: dict[str, tuple[Row, Reason]] = {
     "restricted": ({}, Reason.RESTRICTED),
     "held by a message": ({}, Reason.HELD),
     "message held by the mirror": ({}, Reason.HELD),
-    "everything at once": ({"closed": None, "status": None, "dispute": "tvist", "public": True}, Reason(2 | 8 | 32 | 64)),
+    "everything at once": (
+        {"closed": None, "status": None, "dispute": "tvist", "public": True},
+        Reason(2 | 8 | 32 | 64),
+    ),
 }
 IDS = {name: number for number, name in enumerate(PLANTED, start=1)}
 MORE = 200
@@ -207,9 +211,7 @@ class InPostgres:
 
 
 @pytest.fixture(params=["memory", "postgres"])
-def estate(
-    request: pytest.FixtureRequest, new_database: Callable[..., Database], tmp_path: Path
-) -> Iterator[Estate]:
+def estate(request: pytest.FixtureRequest, new_database: Callable[..., Database], tmp_path: Path) -> Iterator[Estate]:
     policy = load(write_policy(tmp_path / "policy", ACTIVITY))
     if request.param == "memory":
         yield InMemory(policy)

@@ -4,8 +4,8 @@ import json
 from datetime import timedelta
 
 import pytest
-
 from faults import ACTIVITY, DUE, NOW, SCHEMA, act, again, answer, approved, customers
+
 from lethe.errors import NotApproved, StoreRefused
 from lethe.model import Verdict
 from lethe.run import Lethe
@@ -20,10 +20,12 @@ def says(lethe: Lethe, role: str, digest: str, via: str) -> bool:
     ("role", "via"),
     [("lethe_worker", "cli"), ("postgres", "cli"), ("postgres", "airflow"), ("lethe_officer", "airflow")],
 )
-def test_who_did_not_sign_in_as_the_officer_does_not_approve_whatever_they_claim(open_lethe, role: str, via: str) -> None:
+def test_who_did_not_sign_in_as_the_officer_does_not_approve_whatever_they_claim(
+    open_lethe, role: str, via: str
+) -> None:
     lethe = open_lethe(ACTIVITY, SCHEMA)
     plan = lethe.plan("ex-customers", NOW, "run")
-    with pytest.raises(StoreRefused, match="store lethe_state, rule ex-customers.*42501"):
+    with pytest.raises(StoreRefused, match=r"store lethe_state, rule ex-customers.*42501"):
         says(lethe, role, plan.digest, via)
     assert lethe.gate(plan.digest).state == "waiting"
     for table in ("approval", "approver"):
@@ -89,15 +91,22 @@ def test_who_answered_is_known_to_one_table_only(open_lethe) -> None:
     assert says(lethe, "lethe_worker", plan.digest, "airflow")
     act(lethe, plan)
     lethe.record("ex-customers", "run", digest=plan.digest)
-    (approver, person), = lethe.state_database.rows("SELECT id, person FROM lethe.approver")
+    ((approver, person),) = lethe.state_database.rows("SELECT id, person FROM lethe.approver")
     assert person == "Kari Nordmann"
     elsewhere = [
         str(lethe.state_database.rows(f"SELECT * FROM lethe.{table}"))
         for table in ("plan", "approval", "outbox", "run", "confirmation")
     ] + [str(lethe.database.rows("SELECT * FROM lethe.outbox"))]
     assert not any("Nordmann" in text for text in elsewhere)
-    (leaf,) = [json.loads(leaf) for (leaf,) in lethe.state_database.rows("SELECT leaf FROM lethe.outbox") if "approver" in leaf]
-    assert (leaf["approver"], leaf["role"], leaf["decision"], leaf["via"]) == (approver, "privacy-officer", "approved", "airflow")
+    (leaf,) = [
+        json.loads(leaf) for (leaf,) in lethe.state_database.rows("SELECT leaf FROM lethe.outbox") if "approver" in leaf
+    ]
+    assert (leaf["approver"], leaf["role"], leaf["decision"], leaf["via"]) == (
+        approver,
+        "privacy-officer",
+        "approved",
+        "airflow",
+    )
 
 
 def test_at_the_command_line_the_login_is_kept_apart_too(open_lethe) -> None:
@@ -220,12 +229,19 @@ def test_an_assumption_may_be_planned_and_never_acted_on_before_it_is_confirmed(
     lethe = open_lethe(ASSUMED, SCHEMA)
     plan = lethe.plan("ex-customers", NOW, "run")
     assert plan.survey.of(Verdict.DUE) == 0
-    assert {str(reason): rows for reason, rows in plan.survey.counts.items() if not reason.name.count("|")} == {"128": DUE}
+    assert {str(reason): rows for reason, rows in plan.survey.counts.items() if not reason.name.count("|")} == {
+        "128": DUE
+    }
     assert plan.survey.shards == ()
-    with pytest.raises(NotApproved, match="rule ex-customers: its period is an assumption; `lethe confirm ex-customers`"):
+    with pytest.raises(
+        NotApproved, match="rule ex-customers: its period is an assumption; `lethe confirm ex-customers`"
+    ):
         lethe.act(plan.digest, 0, NOW, "run")
     for role in ("lethe_worker", "postgres"):
-        with again(lethe, role) as other, pytest.raises(StoreRefused, match="store lethe_state, rule ex-customers.*42501"):
+        with (
+            again(lethe, role) as other,
+            pytest.raises(StoreRefused, match=r"store lethe_state, rule ex-customers.*42501"),
+        ):
             other.confirm("ex-customers")
     with again(lethe, "lethe_officer") as officer:
         assert officer.confirm("ex-customers")

@@ -1,4 +1,4 @@
-"""A store that cannot be reached, will not, or breaks off: a clear error with store, rule and remedy, nothing half done.
+"""A store that cannot be reached, will not, or breaks off: an error with store, rule and remedy, nothing half done.
 
 And the other rules go on.
 """
@@ -7,22 +7,36 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
+from faults import (
+    ACTIVITY,
+    BLOCKY,
+    DUE,
+    NOW,
+    SCHEMA,
+    accounted,
+    act,
+    again,
+    approved,
+    at_pace,
+    customers,
+    wait_until,
+    waiting,
+)
 from psycopg.conninfo import make_conninfo
+from support import STORES, Database, write_policy
 
-from faults import ACTIVITY, BLOCKY, DUE, NOW, SCHEMA, accounted, act, again, approved, at_pace, customers, waiting
-from faults import wait_until
 from lethe.errors import ConfigError, LetheError, StoreRefused, StoreUnreachable
 from lethe.run import Lethe
-from support import STORES, Database, write_policy
 
 TWO_STORES = STORES + "  shop: {kind: postgres, connection: shop, title: {nb: Butikk, en: Shop}}\n"
 TWO_RULES = (
     ACTIVITY.split("rules:\n", maxsplit=1)[0]
     + "  shoppers: {in: shop, table: customer, key: id, personal_data: {name: user.name}}\n"
     + ACTIVITY[ACTIVITY.index("rules:") :]
-    + ACTIVITY[ACTIVITY.index("rules:") + 7 :].replace("ex-customers", "ex-shoppers").replace("of: customers", "of: shoppers")
+    + ACTIVITY[ACTIVITY.index("rules:") + 7 :]
+    .replace("ex-customers", "ex-shoppers")
+    .replace("of: customers", "of: shoppers")
 )  # fmt: skip
 
 
@@ -89,7 +103,7 @@ def test_a_store_that_cannot_be_reached_is_named_with_what_to_correct(two: Two, 
 
 def test_lethe_state_that_cannot_be_reached_is_named_too(two: Two) -> None:
     two.addresses["lethe_state"] = make_conninfo(two.addresses["lethe_state"], port="1")
-    with pytest.raises(StoreUnreachable, match="store lethe_state.*no connection to the server"):
+    with pytest.raises(StoreUnreachable, match=r"store lethe_state.*no connection to the server"):
         two.lethe.plan("ex-customers", NOW, "run")
 
 
@@ -126,21 +140,25 @@ def test_a_permission_that_is_missing_already_for_the_plan_is_refused_with_its_r
 
 REFUSALS = {
     "no permission to delete": ("REVOKE DELETE ON customer FROM lethe_worker", "42501", "lethe store grants"),
-    "no permission to write evidence": ("REVOKE INSERT ON lethe.outbox FROM lethe_worker", "42501", "lethe store grants"),
-    "no permission to number it": ("REVOKE UPDATE (seq) ON lethe.store FROM lethe_worker", "42501", "lethe store grants"),
+    "no permission to write evidence": (
+        "REVOKE INSERT ON lethe.outbox FROM lethe_worker", "42501", "lethe store grants",
+    ),
+    "no permission to number it": (
+        "REVOKE UPDATE (seq) ON lethe.store FROM lethe_worker", "42501", "lethe store grants",
+    ),
     "a read-only database": (
         "ALTER DATABASE {database} SET default_transaction_read_only = on", "25006", "connect to the primary",
     ),
     "a full disk, met by the evidence": (
-        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS "
+        ("CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS "
         "$$BEGIN RAISE 'no space left' USING ERRCODE = '53100'; END$$;"
-        "CREATE TRIGGER full_disk BEFORE INSERT ON lethe.outbox FOR EACH ROW EXECUTE FUNCTION full_disk()",
+        "CREATE TRIGGER full_disk BEFORE INSERT ON lethe.outbox FOR EACH ROW EXECUTE FUNCTION full_disk()"),
         "53100", "make room and run again",
     ),
     "a server short of memory": (
-        "CREATE FUNCTION no_memory() RETURNS trigger LANGUAGE plpgsql AS "
+        ("CREATE FUNCTION no_memory() RETURNS trigger LANGUAGE plpgsql AS "
         "$$BEGIN RAISE 'out of memory' USING ERRCODE = '53200'; END$$;"
-        "CREATE TRIGGER no_memory BEFORE INSERT ON lethe.progress FOR EACH ROW EXECUTE FUNCTION no_memory()",
+        "CREATE TRIGGER no_memory BEFORE INSERT ON lethe.progress FOR EACH ROW EXECUTE FUNCTION no_memory()"),
         "53200", "run again later",
     ),
 }  # fmt: skip
@@ -153,7 +171,7 @@ def test_a_store_that_says_no_to_the_deed_keeps_every_row_and_the_rest_goes_on(t
     two.crm.run(statement.format(database=two.crm.name))
     two.lethe.store(two.lethe.rule("ex-customers"))._connection.close()  # settings of a database meet new sessions only
     message = two.fails_alone(StoreRefused, at=lambda: two.lethe.act(plan.digest, 0, NOW, "run"))
-    assert message.startswith(f"store crm, rule ex-customers: the database answered ")
+    assert message.startswith("store crm, rule ex-customers: the database answered ")
     assert f"({state})" in message
     assert remedy in message
     assert two.crm.one("SELECT count(*) FROM customer") == 100
@@ -167,7 +185,7 @@ def test_a_lock_that_is_not_to_be_had_in_time_undoes_the_batch(open_lethe) -> No
     object.__setattr__(lethe.store(lethe.rule("ex-customers"))._work, "lock_timeout", "50ms")
     with lethe.database.connect() as other, other.transaction():
         other.execute("SELECT * FROM customer WHERE id = 30 FOR UPDATE")
-        with pytest.raises(StoreRefused, match="store crm, rule ex-customers.*55P03.*run again later"):
+        with pytest.raises(StoreRefused, match=r"store crm, rule ex-customers.*55P03.*run again later"):
             act(lethe, plan)
     assert customers(lethe) == 100
     assert accounted(lethe.database, 0)
@@ -226,7 +244,9 @@ def small_disk(server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     if os.geteuid() != 0:
         pytest.skip("mounting a small file system needs root; the injected 53100 stands in for it")
     where = Path(tempfile.mkdtemp(prefix="lethe-small-"))
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", where], check=False, capture_output=True).returncode:
+    if subprocess.run(
+        ["/bin/mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", where], check=False, capture_output=True
+    ).returncode:
         where.rmdir()
         pytest.skip("this machine lets nobody mount a file system; the injected 53100 stands in for it")
     owner = pwd.getpwuid((server.data / "PG_VERSION").stat().st_uid)
@@ -236,7 +256,7 @@ def small_disk(server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     yield "small"
     with server.admin() as admin:
         admin.execute("DROP TABLESPACE small")
-    subprocess.run(["umount", where], check=True)
+    subprocess.run(["/bin/umount", where], check=True)
     where.rmdir()
 
 
@@ -246,7 +266,7 @@ def test_a_disk_that_is_really_full_undoes_the_batch(new_database, small_disk: s
     lethe.database.run(f"ALTER TABLE customer SET TABLESPACE {small_disk}")
     plan = approved(lethe)
     at_pace(lethe, 200)
-    with pytest.raises(StoreRefused, match="store crm, rule ex-customers.*DiskFull .53100.*make room and run again"):
+    with pytest.raises(StoreRefused, match=r"store crm, rule ex-customers.*DiskFull .53100.*make room and run again"):
         act(lethe, plan)
     changed = lethe.database.one("SELECT count(*) FROM customer WHERE name LIKE 'x%'")
     assert accounted(lethe.database, changed)

@@ -1,3 +1,4 @@
+# ruff: noqa: S311 - dates are drawn, nothing is encrypted
 """PostgreSQL's calendar and ours, over thousands of dates in a few statements."""
 
 from __future__ import annotations

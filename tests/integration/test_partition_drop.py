@@ -5,8 +5,8 @@ import threading
 from datetime import timedelta
 
 import pytest
-
 from faults import NOW, accounted, act, acting, again, answer, environment, wait_until, waiting
+
 from lethe.errors import BoundExceeded, StoreRefused, StoreUnreachable
 from lethe.model import Plan, Verdict, Way
 from lethe.run import Lethe
@@ -18,11 +18,15 @@ CREATE TABLE visit (id bigint, name text, seen_at timestamptz NOT NULL, PRIMARY 
 CREATE TABLE visit_2022 PARTITION OF visit FOR VALUES FROM ('2022-01-01') TO ('2023-01-01');
 CREATE TABLE visit_2023 PARTITION OF visit FOR VALUES FROM ('2023-01-01') TO ('2024-01-01');
 CREATE TABLE visit_2024 PARTITION OF visit FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
-INSERT INTO visit SELECT n, 'Kari', timestamptz '2022-06-01 12:00+00' + n % 10 * interval '1 day' FROM generate_series(1, 40) n;
-INSERT INTO visit SELECT n, 'Kari', timestamptz '2024-02-01 12:00+00' + n % 10 * interval '1 day' FROM generate_series(41, 70) n;
+INSERT INTO visit SELECT n, 'Kari', '2022-06-01 12:00+00'::timestamptz + n % 10 * interval 'P1D'
+    FROM generate_series(1, 40) n;
+INSERT INTO visit SELECT n, 'Kari', '2024-02-01 12:00+00'::timestamptz + n % 10 * interval 'P1D'
+    FROM generate_series(41, 70) n;
 CREATE TABLE tally (day date PRIMARY KEY, visits bigint NOT NULL);
 """
-OWNED = "".join(f"ALTER TABLE {name} OWNER TO lethe_worker;" for name in ("visit", "visit_2022", "visit_2023", "visit_2024"))
+OWNED = "".join(
+    f"ALTER TABLE {name} OWNER TO lethe_worker;" for name in ("visit", "visit_2022", "visit_2023", "visit_2024")
+)
 ACTIVITY = """
 serves: [R08]
 datasets:
@@ -58,11 +62,17 @@ def approve(lethe: Lethe, now=NOW) -> Plan:
 
 
 def attached(lethe: Lethe) -> list[str]:
-    return [name for (name,) in lethe.database.rows("SELECT relid::text FROM pg_partition_tree('visit') WHERE isleaf ORDER BY 1")]
+    return [
+        name
+        for (name,) in lethe.database.rows("SELECT relid::text FROM pg_partition_tree('visit') WHERE isleaf ORDER BY 1")
+    ]
 
 
 def tables(lethe: Lethe) -> list[str]:
-    return [name for (name,) in lethe.database.rows("SELECT relname FROM pg_class WHERE relname ~ '^visit_20..$' ORDER BY 1")]
+    return [
+        name
+        for (name,) in lethe.database.rows("SELECT relname FROM pg_class WHERE relname ~ '^visit_20..$' ORDER BY 1")
+    ]
 
 
 def ended(lethe: Lethe, rows: int = ALL, left: int = 0) -> bool:
@@ -84,7 +94,12 @@ def test_a_partition_that_is_over_is_dropped_and_the_rest_is_deleted(lethe: Leth
     assert act(lethe, plan) == 0
 
 
-KILLED = "import os, signal\nfrom lethe.stores.postgres import drop\ndef die(*_):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+KILLED = """
+import os, signal
+from lethe.stores.postgres import drop
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 STEPS = {
     "after the intent, before the detaching": "drop._detach = die\n",
     "after the detaching, before the look at its rows": "drop._settle = die\n",
@@ -102,7 +117,9 @@ STEPS = {
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_between_two_steps_the_next_run_ends_it_once(lethe: Lethe, step: str) -> None:
     plan = approve(lethe)
-    killed = subprocess.run(acting(lethe, plan, prelude=KILLED + STEPS[step]), env=environment(), capture_output=True, check=False)
+    killed = subprocess.run(
+        acting(lethe, plan, prelude=KILLED + STEPS[step]), env=environment(), capture_output=True, check=False
+    )
     assert killed.returncode == -9, killed.stderr.decode()
     remaining = lethe.remaining("old-visits", NOW.date())
     if step == "after the commit":
@@ -168,8 +185,7 @@ def test_a_row_held_while_its_partition_was_off_brings_it_back_too(lethe: Lethe)
     assert ended(lethe, ALL - 1, left=1)
 
 
-def test_a_row_that_the_clock_no_longer_lets_go_brings_it_back(open_lethe) -> None:
-    """A row of the partition whose clock the policy reads as unset is one that nobody may touch."""
+def test_a_row_that_no_longer_meets_the_rules_condition_brings_it_back(open_lethe) -> None:
     conditional = ACTIVITY.replace("    keep: P1Y\n", "    keep: P1Y\n    when: {name: Kari}\n")
     lethe = open_lethe(conditional, SCHEMA + OWNED)
     plan = approve(lethe)
@@ -252,7 +268,8 @@ def test_a_partition_that_outgrew_its_approval_goes_back(open_lethe) -> None:
 
 ROW_WAY = {
     "a partition that still takes rows that are not due": (
-        "DELETE FROM visit_2022; DELETE FROM visit WHERE seen_at > '2024-02-15'" + ";" + OWNED, {"public.visit_2024": Way.BLOCKS},
+        "DELETE FROM visit_2022;" + OWNED,
+        {"public.visit_2024": Way.BLOCKS},
     ),
     "beside a default partition": (
         "CREATE TABLE visit_rest PARTITION OF visit DEFAULT; ALTER TABLE visit_rest OWNER TO lethe_worker;" + OWNED,
@@ -295,11 +312,11 @@ def test_only_a_partition_that_ended_by_the_cutoff_is_dropped(open_lethe) -> Non
         lethe = open_lethe(
             ACTIVITY,
             "CREATE TABLE visit (id bigint, name text, seen_at timestamptz NOT NULL, PRIMARY KEY (id, seen_at))"
-            f" PARTITION BY RANGE (seen_at); CREATE TABLE {name} PARTITION OF visit FOR VALUES FROM ('2024-01-01') TO ('{end}');"
-            "INSERT INTO visit VALUES (1, NULL, '2024-02-01'); CREATE TABLE tally (day date PRIMARY KEY, visits bigint);"
+            f" PARTITION BY RANGE (seen_at); CREATE TABLE {name} PARTITION OF visit"
+            f" FOR VALUES FROM ('2024-01-01') TO ('{end}');"
+            "INSERT INTO visit VALUES (1, NULL, '2024-02-01');"
+            "CREATE TABLE tally (day date PRIMARY KEY, visits bigint);"
             f"ALTER TABLE visit OWNER TO lethe_worker; ALTER TABLE {name} OWNER TO lethe_worker",
         )
         expected = Way.PARTITION if name == "visit_a" else Way.BLOCKS
         assert ways(lethe.plan("old-visits", NOW, "run")) == {f"public.{name}": expected}
-
-

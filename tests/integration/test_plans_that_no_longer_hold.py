@@ -1,13 +1,13 @@
-"""Between plan and act the world may change: what was approved is done, or nothing is, and the next plan starts anew."""
+"""Between plan and act the world may change: what was approved is done, or nothing is, and one plans anew."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
-
 from faults import ACTIVITY, DUE, NOW, SCHEMA, accounted, act, again, answer, approved, at_pace, customers
+from support import write_policy
+
 from lethe.errors import BoundExceeded, NotApproved, PlanError, PolicyError, SchemaMismatch, Stale
 from lethe.model import Verdict
-from support import write_policy
 
 
 def untouched(lethe) -> bool:
@@ -34,7 +34,10 @@ def test_a_rule_taken_out_of_the_policy_is_not_acted_on(open_lethe, tmp_path) ->
     lethe = open_lethe(ACTIVITY, SCHEMA)
     plan = approved(lethe)
     edited = write_policy(tmp_path / "edited", ACTIVITY.replace("ex-customers:", "others:"))
-    with again(lethe, policy_dir=edited) as other, pytest.raises(PolicyError, match="rule ex-customers: not in the policy"):
+    with (
+        again(lethe, policy_dir=edited) as other,
+        pytest.raises(PolicyError, match="rule ex-customers: not in the policy"),
+    ):
         act(other, plan)
     assert untouched(lethe)
 
@@ -68,7 +71,9 @@ def test_a_column_of_another_type_since_the_plan_stops_it(open_lethe) -> None:
     lethe = open_lethe(ACTIVITY, SCHEMA)
     plan = approved(lethe)
     lethe.database.run("ALTER TABLE customer ALTER ended_on TYPE timestamptz")
-    with pytest.raises(Stale, match="store crm, rule ex-customers: the schema is not the one that was planned for; plan again"):
+    with pytest.raises(
+        Stale, match="store crm, rule ex-customers: the schema is not the one that was planned for; plan again"
+    ):
         act(lethe, plan)
     assert untouched(lethe)
 
@@ -76,7 +81,9 @@ def test_a_column_of_another_type_since_the_plan_stops_it(open_lethe) -> None:
 def test_a_new_index_or_new_rows_change_nothing_that_was_approved(open_lethe) -> None:
     lethe = open_lethe(ACTIVITY, SCHEMA)
     plan = approved(lethe)
-    lethe.database.run("CREATE INDEX ON customer (ended_on); INSERT INTO customer VALUES (500, NULL, '2020-01-01'); ANALYZE")
+    lethe.database.run(
+        "CREATE INDEX ON customer (ended_on); INSERT INTO customer VALUES (500, NULL, '2020-01-01'); ANALYZE"
+    )
     assert act(lethe, plan) == DUE + 1
 
 
@@ -84,7 +91,9 @@ def test_a_copy_of_the_store_is_another_store(open_lethe) -> None:
     lethe = open_lethe(ACTIVITY, SCHEMA)
     plan = approved(lethe)
     lethe.database.run("UPDATE lethe.store SET id = gen_random_uuid()")
-    with pytest.raises(Stale, match="store crm, rule ex-customers: the store is not the one that was planned for; plan again"):
+    with pytest.raises(
+        Stale, match="store crm, rule ex-customers: the store is not the one that was planned for; plan again"
+    ):
         act(lethe, plan)
     assert untouched(lethe)
     afterwards = lethe.plan("ex-customers", NOW, "run")
@@ -96,7 +105,9 @@ def test_a_restored_store_is_planned_for_anew(open_lethe) -> None:
     lethe = open_lethe(ACTIVITY, SCHEMA)
     plan = approved(lethe)
     lethe.database.run("UPDATE lethe.store SET epoch = epoch + 1")
-    with pytest.raises(Stale, match="store crm, rule ex-customers: the epoch is not the one that was planned for; plan again"):
+    with pytest.raises(
+        Stale, match="store crm, rule ex-customers: the epoch is not the one that was planned for; plan again"
+    ):
         act(lethe, plan)
     assert untouched(lethe)
     afterwards = approved(lethe)
@@ -114,7 +125,7 @@ def test_an_epoch_raised_between_batches_stops_before_the_next(open_lethe) -> No
         receipts.append(receipt.rows)
         lethe.database.run("UPDATE lethe.store SET epoch = 2")
 
-    with pytest.raises(Stale, match="store crm.*found epoch 2, planned for 1; plan again"):
+    with pytest.raises(Stale, match=r"store crm.*found epoch 2, planned for 1; plan again"):
         act(lethe, plan, each=restore)
     assert len(receipts) == 1
     assert accounted(lethe.database, receipts[0])
@@ -146,7 +157,7 @@ def test_a_day_that_the_stores_own_clock_does_not_know_yet_is_refused_whatever_t
     future = datetime(2999, 1, 1, 12, tzinfo=UTC)
     lethe = open_lethe(ACTIVITY, SCHEMA)
     plan = approved(lethe, now=future)
-    with pytest.raises(Stale, match="store crm.*the plan is for 2999-01-01, the store's clock says .* ahead of time"):
+    with pytest.raises(Stale, match=r"store crm.*the plan is for 2999-01-01, the store's clock says .* ahead of time"):
         act(lethe, plan, now=future)
     assert untouched(lethe)
 
@@ -156,7 +167,9 @@ def test_rows_that_become_due_after_the_approval_do_not_go_past_it(open_lethe) -
     plan = approved(lethe)
     assert plan.bounds.rows == 66  # a tenth above what was found
     lethe.database.run("UPDATE customer SET ended_on = '2020-01-01' WHERE id BETWEEN 61 AND 67")
-    with pytest.raises(BoundExceeded, match="store crm, rule ex-customers: found 67 rows and 0 that follow, approved are at most 66"):
+    with pytest.raises(
+        BoundExceeded, match="store crm, rule ex-customers: found 67 rows and 0 that follow, approved are at most 66"
+    ):
         act(lethe, plan)
     assert untouched(lethe)
     afterwards = approved(lethe)
@@ -165,7 +178,9 @@ def test_rows_that_become_due_after_the_approval_do_not_go_past_it(open_lethe) -
 
 
 def test_the_bound_counts_all_batches_and_all_runs(open_lethe) -> None:
-    lethe = at_pace(open_lethe(ACTIVITY.replace("rows: 1000", "rows: 10"), SCHEMA.replace("'Kunde ' || n", "rpad(n::text, 1500)")))
+    lethe = at_pace(
+        open_lethe(ACTIVITY.replace("rows: 1000", "rows: 10"), SCHEMA.replace("'Kunde ' || n", "rpad(n::text, 1500)"))
+    )
     lethe.database.run("UPDATE customer SET name = 'x'")  # moves every row into new blocks, behind the old
     plan = approved(lethe)
     lethe.database.run("INSERT INTO customer SELECT n, NULL, '2020-01-01' FROM generate_series(1001, 1007) n")
@@ -203,7 +218,9 @@ datasets:
 
 def test_rows_that_follow_are_bound_too(open_lethe) -> None:
     letters = "CREATE TABLE letter (id int PRIMARY KEY, customer_id bigint REFERENCES customer);"
-    lethe = open_lethe(FOLLOWED + ACTIVITY[ACTIVITY.index("rules:") :], SCHEMA + letters + "INSERT INTO letter VALUES (0, 1)")
+    lethe = open_lethe(
+        FOLLOWED + ACTIVITY[ACTIVITY.index("rules:") :], SCHEMA + letters + "INSERT INTO letter VALUES (0, 1)"
+    )
     plan = approved(lethe)
     assert plan.bounds.reach == 2
     lethe.database.run("INSERT INTO letter VALUES (1, 1), (2, 2)")

@@ -1,15 +1,15 @@
-"""The live schema is read before anything is planned: every difference from the policy, at once, and nothing is done."""
+"""The live schema is read before anything is planned: all that differs from the policy, at once; nothing is done."""
 
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from faults import ACTIVITY, DATASET, NOW, RULE, SCHEMA, act, approved, customers
+from support import Database, write_policy
+
 from lethe.errors import SchemaMismatch
 from lethe.run import Lethe
-from support import Database, write_policy
 
 HEAD = "store crm, rule ex-customers: "
 
@@ -22,9 +22,9 @@ def refused(new_database: Callable[..., Database], tmp_path: Path) -> Callable[[
         store, state = new_database(lethe=True), new_database(state=True)
         store.run(schema)
         addresses = {"crm": store.conninfo("lethe_worker"), "lethe_state": state.conninfo("lethe_worker")}
-        with Lethe.open(write_policy(tmp_path, activity), addresses.__getitem__) as lethe:
-            with pytest.raises(SchemaMismatch) as found:
-                lethe.plan("ex-customers", NOW, "run")
+        policy = write_policy(tmp_path, activity)
+        with Lethe.open(policy, addresses.__getitem__) as lethe, pytest.raises(SchemaMismatch) as found:
+            lethe.plan("ex-customers", NOW, "run")
         assert state.one("SELECT count(*) FROM lethe.plan") == 0
         assert all(line.startswith(HEAD) for line in found.value.problems)
         return [line.removeprefix(HEAD) for line in found.value.problems]
@@ -44,8 +44,8 @@ def with_orders(extra: str = "") -> str:
 
 
 CASES = {
-    "missing table": (ACTIVITY, "SELECT 1", ["table public.customer (dataset customers): not found in the database; "
-                                      "correct the policy or the connection"]),
+    "missing table": (ACTIVITY, "SELECT 1", [("table public.customer (dataset customers): not found in the database; "
+                                      "correct the policy or the connection")]),
     "all missing columns at once": (
         ACTIVITY.replace("{name: user.name}", "{name: user.name, telephone: user.contact.phone_number}"),
         "CREATE TABLE customer (id bigint PRIMARY KEY, nam text, ended date)",
@@ -59,22 +59,22 @@ CASES = {
     ),
     "no key": (
         ACTIVITY, SCHEMA + "ALTER TABLE customer DROP CONSTRAINT customer_pkey",
-        ["table public.customer: found no primary key or unique NOT NULL index on (id), expected one, "
-         "for it is the key of dataset customers"],
+        [("table public.customer: found no primary key or unique NOT NULL index on (id), expected one, "
+         "for it is the key of dataset customers")],
     ),
     "a unique index that takes NULL is no key": (
         ACTIVITY,
         SCHEMA + "ALTER TABLE customer DROP CONSTRAINT customer_pkey, ALTER id DROP NOT NULL;"
         "CREATE UNIQUE INDEX ON customer (id)",
-        ["table public.customer: found no primary key or unique NOT NULL index on (id), expected one, "
-         "for it is the key of dataset customers"],
+        [("table public.customer: found no primary key or unique NOT NULL index on (id), expected one, "
+         "for it is the key of dataset customers")],
     ),
     "a partial unique index is no key": (
         ACTIVITY,
         SCHEMA + "ALTER TABLE customer DROP CONSTRAINT customer_pkey;"
         "CREATE UNIQUE INDEX ON customer (id) WHERE name IS NOT NULL",
-        ["table public.customer: found no primary key or unique NOT NULL index on (id), expected one, "
-         "for it is the key of dataset customers"],
+        [("table public.customer: found no primary key or unique NOT NULL index on (id), expected one, "
+         "for it is the key of dataset customers")],
     ),
     "time stamps without a declared zone": (
         ACTIVITY, SCHEMA + "ALTER TABLE customer ALTER ended_on TYPE timestamp",
@@ -89,43 +89,43 @@ CASES = {
         SCHEMA + "CREATE TABLE orders (id int PRIMARY KEY, customer_id bigint REFERENCES customer ON DELETE CASCADE);"
         "CREATE TABLE visit (id int, customer bigint REFERENCES customer ON DELETE SET NULL);"
         "CREATE TABLE zeal (who bigint REFERENCES customer)",
-        ["table public.customer: public.orders (customer_id) refers to it by foreign key orders_customer_id_fkey, "
-         "ON DELETE CASCADE, and the policy does not say what becomes of those rows; make it a dataset that refers_to "
-         "customers and follows it",
-         "table public.customer: public.visit (customer) refers to it by foreign key visit_customer_fkey, "
-         "ON DELETE SET NULL, and the policy does not say what becomes of those rows; make it a dataset that refers_to "
-         "customers and follows it",
-         "table public.customer: public.zeal (who) refers to it by foreign key zeal_who_fkey, "
-         "ON DELETE NO ACTION, and the policy does not say what becomes of those rows; make it a dataset that refers_to "
-         "customers and follows it"],
+        [("table public.customer: public.orders (customer_id) refers to it by foreign key orders_customer_id_fkey, "
+         "ON DELETE CASCADE, and the policy does not say what becomes of those rows; make it a dataset that "
+         "refers_to customers and follows it"),
+         ("table public.customer: public.visit (customer) refers to it by foreign key visit_customer_fkey, "
+         "ON DELETE SET NULL, and the policy does not say what becomes of those rows; make it a dataset that "
+         "refers_to customers and follows it"),
+         ("table public.customer: public.zeal (who) refers to it by foreign key zeal_who_fkey, "
+         "ON DELETE NO ACTION, and the policy does not say what becomes of those rows; make it a dataset that "
+         "refers_to customers and follows it")],
     ),
     "a dataset that refers but does not follow leaves its rows' fate open": (
         with_orders(),
         SCHEMA + "CREATE TABLE orders (id int PRIMARY KEY, customer_id bigint REFERENCES customer)",
-        ["table public.customer: public.orders (customer_id) refers to it by foreign key orders_customer_id_fkey, "
-         "ON DELETE NO ACTION, and the policy does not say what becomes of those rows; make it a dataset that refers_to "
-         "customers and follows it"],
+        [("table public.customer: public.orders (customer_id) refers to it by foreign key orders_customer_id_fkey, "
+         "ON DELETE NO ACTION, and the policy does not say what becomes of those rows; make it a dataset that "
+         "refers_to customers and follows it")],
     ),
     "what follows is looked at too": (
         with_orders("    follows: customer\n"),
         SCHEMA + "CREATE TABLE orders (id int PRIMARY KEY, customer_id bigint REFERENCES customer);"
         "CREATE TABLE line (order_id int REFERENCES orders ON DELETE CASCADE)",
-        ["table public.orders: public.line (order_id) refers to it by foreign key line_order_id_fkey, "
-         "ON DELETE CASCADE, and the policy does not say what becomes of those rows; make it a dataset that refers_to "
-         "orders and follows it"],
+        [("table public.orders: public.line (order_id) refers to it by foreign key line_order_id_fkey, "
+         "ON DELETE CASCADE, and the policy does not say what becomes of those rows; make it a dataset that "
+         "refers_to orders and follows it")],
     ),
     "a trigger that the policy does not name": (
         ACTIVITY,
         SCHEMA + "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';"
         "CREATE TRIGGER copies AFTER DELETE ON customer FOR EACH ROW EXECUTE FUNCTION f();"
         "CREATE TRIGGER of_updates AFTER UPDATE ON customer FOR EACH ROW EXECUTE FUNCTION f()",
-        ["table public.customer: trigger copies would run on every row; if it does nothing that matters, "
-         "declare it under triggers: of dataset customers"],
+        [("table public.customer: trigger copies would run on every row; if it does nothing that matters, "
+         "declare it under triggers: of dataset customers")],
     ),
     "a rewrite rule that the policy does not name": (
         ACTIVITY, SCHEMA + "CREATE RULE keep AS ON DELETE TO customer DO INSTEAD NOTHING",
-        ["table public.customer: trigger keep would run on every row; if it does nothing that matters, "
-         "declare it under triggers: of dataset customers"],
+        [("table public.customer: trigger keep would run on every row; if it does nothing that matters, "
+         "declare it under triggers: of dataset customers")],
     ),
 }  # fmt: skip
 
@@ -162,13 +162,13 @@ AGGREGATES = {
     "no table": ("SELECT 1", ["aggregate: table tally not found in the database"]),
     "no unique index": (
         "CREATE TABLE tally (day date NOT NULL, customers bigint)",
-        ["aggregate: tally has no unique index on (day) that also holds for NULL; "
-         "without one the counts of a day could be split over several rows"],
+        [("aggregate: tally has no unique index on (day) that also holds for NULL; "
+         "without one the counts of a day could be split over several rows")],
     ),
     "a unique index that lets NULL pass twice": (
         "CREATE TABLE tally (day date UNIQUE, customers bigint)",
-        ["aggregate: tally has no unique index on (day) that also holds for NULL; "
-         "without one the counts of a day could be split over several rows"],
+        [("aggregate: tally has no unique index on (day) that also holds for NULL; "
+         "without one the counts of a day could be split over several rows")],
     ),
     "no column to count into": (
         "CREATE TABLE tally (day date PRIMARY KEY)", ["aggregate: column tally.customers not found in the database"],

@@ -5,9 +5,21 @@ import sys
 import threading
 
 import pytest
+from faults import (
+    ACTIVITY,
+    BLOCKY,
+    accounted,
+    act,
+    acting,
+    again,
+    approved,
+    at_pace,
+    customers,
+    environment,
+    leaves,
+    wait_until,
+)
 
-from faults import ACTIVITY, BLOCKY, accounted, act, acting, again, approved, at_pace, customers, environment
-from faults import leaves, wait_until
 from lethe.errors import StoreRefused
 from lethe.stores.postgres.apply import HOLDS_LOCK
 
@@ -72,7 +84,9 @@ def test_a_hold_placed_between_two_batches_is_honoured_by_the_next(open_lethe) -
         if len(batches) == 2:
             with lethe.database.connect() as officer, officer.transaction():
                 officer.execute(f"SELECT pg_advisory_xact_lock({HOLDS_LOCK})")
-                officer.execute("INSERT INTO lethe.hold VALUES ('customers', '11', 'held'), ('customers', '99', 'restricted')")
+                officer.execute(
+                    "INSERT INTO lethe.hold VALUES ('customers', '11', 'held'), ('customers', '99', 'restricted')"
+                )
 
     assert act(lethe, plan, each=place) == 98
     assert lethe.database.rows("SELECT id FROM customer ORDER BY id") == [(11,), (99,)]
@@ -108,7 +122,7 @@ def test_while_a_hold_is_being_placed_no_batch_begins(open_lethe) -> None:
     object.__setattr__(store._planned(plan, "run"), "lock_timeout", "100ms")
     with lethe.database.connect() as officer, officer.transaction():
         officer.execute(f"SELECT pg_advisory_xact_lock({HOLDS_LOCK})")
-        with pytest.raises(StoreRefused, match="store crm, rule ex-customers.*55P03"):
+        with pytest.raises(StoreRefused, match=r"store crm, rule ex-customers.*55P03"):
             act(lethe, plan)
         officer.execute("INSERT INTO lethe.hold VALUES ('customers', '1', 'held')")
     assert accounted(lethe.database, 0)

@@ -157,14 +157,14 @@ def test_a_moment_has_the_date_of_the_organisations_clock(moment: datetime, day:
 
 
 def test_a_time_without_zone_is_read_in_the_declared_one() -> None:
-    late = datetime(2024, 12, 31, 23, 30)  # noqa: DTZ001: the column has no zone
+    late = datetime(2024, 12, 31, 23, 30)  # noqa: DTZ001 - the column has no zone
     assert local_date(late, OSLO, unzoned=OSLO) == date(2024, 12, 31)
     assert local_date(late, OSLO, unzoned=UTC_ZONE) == date(2025, 1, 1)
     with pytest.raises(ValueError, match="expected the policy to declare its zone"):
         local_date(late, OSLO)
 
 
-@given(st.datetimes(datetime(1980, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001: the strategy adds the zone
+@given(st.datetimes(datetime(1980, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001 - the strategy adds the zone
 def test_a_day_begins_with_its_first_moment(naive: datetime) -> None:
     """23, 24 or 25 hours long: a moment belongs to a day exactly from its start to the start of the next."""
     moment = naive.replace(tzinfo=UTC)

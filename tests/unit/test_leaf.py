@@ -28,9 +28,7 @@ from lethe.policy import load
 
 JCS = Path(__file__).parents[1] / "data" / "jcs"
 POLICY = load(Path(__file__).parents[2] / "include" / "policy")
-VALIDATOR = jsonschema.Draft202012Validator(
-    schema(), format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
-)
+VALIDATOR = jsonschema.Draft202012Validator(schema(), format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
 AT = datetime(2025, 3, 1, 3, 4, 5, 678901, tzinfo=timezone(timedelta(hours=1)))
 RUN, TODAY = "0123456789abcdef" * 2, date(2025, 3, 1)
 COUNTS = st.integers(0, 2**53 - 1)

@@ -57,7 +57,9 @@ def apply_partition(conn: psycopg.Connection, work: Work, shard: Shard, pace: Pa
 
 def put_back(conn: psycopg.Connection, work: Work) -> None:
     """Attach again what runs of other plans took off and left behind: nobody finishes those plans any more."""
-    left = conn.execute(SQL_BATCH["left_behind"], {"dataset": work.rule.dataset.name, "plan": work.plan.digest}).fetchall()
+    left = conn.execute(
+        SQL_BATCH["left_behind"], {"dataset": work.rule.dataset.name, "plan": work.plan.digest}
+    ).fetchall()
     for epoch, plan, shard, parent, partition, bound in left:
         place = {"epoch": epoch, "plan": plan, "shard": shard}
         with _alone_with(conn, work, partition):
@@ -67,7 +69,7 @@ def put_back(conn: psycopg.Connection, work: Work) -> None:
 
 @contextmanager
 def _alone_with(conn: psycopg.Connection, work: Work, partition: str) -> Iterator[None]:
-    """Wait until no other run is busy with the partition; the lock is the session's, for detaching has no transaction."""
+    """Wait until no other run is busy with the partition; a session's lock, for detaching has no transaction."""
     deadline = monotonic() + BUSY_SECONDS
     while not one(conn, SQL_BATCH["try_detaching"], {"key": partition})[0]:
         if monotonic() > deadline:
@@ -113,9 +115,7 @@ def _detach(conn: psycopg.Connection, work: Work, parent: str, partition: str) -
         conn.execute(SQL("ALTER TABLE {} DETACH PARTITION {} {}").format(_sql(parent), _sql(partition), word))
 
 
-def _attach(
-    conn: psycopg.Connection, work: Work, names: tuple[str, str, str], place: Mapping[str, Any]
-) -> None:
+def _attach(conn: psycopg.Connection, work: Work, names: tuple[str, str, str], place: Mapping[str, Any]) -> None:
     """The partition is where it was, and its intent is settled."""
     parent, partition, bound = names
     conn.execute(SQL("SET lock_timeout = {}").format(Literal(work.lock_timeout)))
@@ -128,9 +128,7 @@ def _attach(
         conn.execute(SQL_BATCH["settle"], {**place, "settled": "attached"})
 
 
-def _settle(
-    conn: psycopg.Connection, work: Work, shard: Shard, names: tuple[str, str, str]
-) -> tuple[int, int, int]:
+def _settle(conn: psycopg.Connection, work: Work, shard: Shard, names: tuple[str, str, str]) -> tuple[int, int, int]:
     """Drop it, or let it go back, in one transaction with the evidence; batch, rows dropped, and seq."""
     try:
         with conn.transaction():

@@ -22,7 +22,7 @@ GRANT INSERT, UPDATE ON lethe.progress, lethe.partition_intent TO {role};
 """
 
 _PARTITIONS = """
--- Partitions are worked on one by one, under their own names: they get what their table has. Run again after adding some.
+-- Partitions are worked on under their own names: they get what their table has. Run again after adding some.
 DO $lethe$
 DECLARE
     part record;

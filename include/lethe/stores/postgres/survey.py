@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, time
 from itertools import pairwise
@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from lethe.deadlines import cutoff, next_day, start_of
 from lethe.model import Condition, Dataset, Delete, Kin, Reason, Shard, Survey, Way
 from lethe.stores.postgres.live import Part
-from lethe.stores.postgres.predicate import Predicate, Question, link, mask_of, table_name
+from lethe.stores.postgres.predicate import Predicate, Question, link, table_name
 
 INDEX_SHARE = 0.1
 """Below this share of due rows the clock's index finds them faster than reading the table in order."""
@@ -32,8 +32,7 @@ def survey(conn: psycopg.Connection, question: Question, store_id: str, epoch: i
     for part, mask, rows, lowest, highest in conn.execute(_count(predicate)).fetchall():
         reasons = Reason(mask)
         counts[reasons] = counts.get(reasons, 0) + rows
-        here = by_part.setdefault(part, {})
-        here[reasons] = here.get(reasons, 0) + rows
+        by_part.setdefault(part, {})[reasons] = rows
         if not reasons:
             oldest = min(oldest or lowest, lowest)
             newest = max(newest or highest, highest)
@@ -53,31 +52,25 @@ def survey(conn: psycopg.Connection, question: Question, store_id: str, epoch: i
 
 
 def _count(predicate: Predicate) -> Composed:
-    """One pass over the table; partitions are told apart by their place in the list of parts.
+    """One pass over the table; partitions are told apart by their oid.
 
-    The rows are grouped by the tests themselves, for the planner knows that a truth value has few groups, and only then
-    shares the pass between workers.
+    Behind UNION ALL the planner expects few groups, as there are, and shares the pass between workers. From the clock's
+    own statistics it would expect one for every row and read the table alone.
     """
     table = predicate.question.agreed.table(predicate.question.rule.dataset)
-    names = {reason: Identifier(f"lethe_{int(reason)}") for reason in predicate.reasons}
     return SQL(
-        "SELECT part, {mask}, rows, {lowest}, {highest} FROM (SELECT {part} AS part, {tests}, count(*) AS rows,"
-        " min({clock}) AS lo, max({clock}) AS hi FROM {table} AS t{joins} GROUP BY part, {names}) AS s"
+        "SELECT part, mask, count(*), CASE WHEN mask = 0 THEN {lowest} END, CASE WHEN mask = 0 THEN {highest} END"
+        " FROM (SELECT {part} AS part, {mask} AS mask, {clock} AS clock FROM {table} AS t{joins}"
+        " UNION ALL SELECT 0, 0, NULL WHERE false) AS s GROUP BY part, mask"
     ).format(
-        mask=mask_of(names),
-        lowest=_date_if_due(predicate, names, SQL("lo")),
-        highest=_date_if_due(predicate, names, SQL("hi")),
+        lowest=predicate.local_date(SQL("min(clock)")),
+        highest=predicate.local_date(SQL("max(clock)")),
         part=SQL("t.tableoid") if table.partitioned else Literal(0),
-        tests=SQL(", ").join(SQL("{} AS {}").format(test, names[reason]) for reason, test in predicate.reasons.items()),
-        names=SQL(", ").join(names.values()),
+        mask=predicate.mask(),
         clock=predicate.clock,
         table=table_name(predicate.question.rule.dataset),
         joins=predicate.scope.joined(),
     )
-
-
-def _date_if_due(predicate: Predicate, names: Mapping[Reason, Composable], moment: Composable) -> Composable:
-    return SQL("CASE WHEN {} = 0 THEN {} END").format(mask_of(names), predicate.local_date(moment))
 
 
 def _reach(conn: psycopg.Connection, predicate: Predicate) -> Iterator[tuple[str, int]]:

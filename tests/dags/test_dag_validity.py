@@ -1,0 +1,86 @@
+"""House rules that hold for every DAG of the project."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+
+from lethe_airflow.sweep import policy
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def dags() -> dict:
+    bag = DagBag(str(ROOT / "dags"))
+    assert bag.import_errors == {}
+    return bag.dags
+
+
+def test_the_dags_are_those_that_are_documented(dags: dict) -> None:
+    assert set(dags) == {"retention_sweep", "approve_plans"}
+
+
+def test_every_dag_has_a_runbook_tags_and_access_for_named_roles_only(dags: dict) -> None:
+    for dag in dags.values():
+        assert len(dag.doc_md) > 300
+        assert "lethe" in dag.tags
+        assert set(dag.access_control) <= {"Platform", "PrivacyOfficer", "HR"}
+
+
+def test_no_dag_catches_up_on_days_that_are_past(dags: dict) -> None:
+    assert not any(dag.catchup for dag in dags.values())
+
+
+def test_every_task_has_an_owner_of_the_organisation_and_is_retried(dags: dict) -> None:
+    for dag in dags.values():
+        for task in dag.tasks:
+            assert task.owner in ("platform-team", "privacy-officer"), task.task_id
+            assert task.retries, task.task_id
+
+
+def test_the_sweep_runs_one_at_a_time_and_each_task_has_an_end(dags: dict) -> None:
+    sweep = dags["retention_sweep"]
+    assert sweep.max_active_runs == 1
+    assert all(task.execution_timeout for task in sweep.tasks)
+
+
+def test_each_rule_of_the_policy_has_its_own_way_and_only_act_is_expanded(dags: dict) -> None:
+    sweep = dags["retention_sweep"]
+    for rule in policy().rules:
+        steps = {step: sweep.get_task(f"{rule}.{step}") for step in ("plan", "gate", "ask", "act", "verify", "record")}
+        assert steps["plan"].downstream_task_ids >= {f"{rule}.gate"}
+        assert steps["gate"].downstream_task_ids == {f"{rule}.ask", f"{rule}.act"}
+        assert steps["act"].downstream_task_ids == {f"{rule}.verify"}
+        assert steps["record"].upstream_task_ids == {"select", f"{rule}.ask", f"{rule}.verify"}
+        assert [name for name, step in steps.items() if step.is_mapped] == ["act"]
+        assert steps["record"].trigger_rule == "all_done"
+
+
+def test_no_rule_waits_for_another_rule(dags: dict) -> None:
+    for task in dags["retention_sweep"].tasks:
+        rule = task.task_id.rpartition(".")[0]
+        assert all(up == "select" or up.startswith(f"{rule}.") for up in task.upstream_task_ids), task.task_id
+
+
+def test_tasks_that_work_on_stores_share_a_pool(dags: dict) -> None:
+    pools = {task.task_id.rpartition(".")[2]: task.pool for task in dags["retention_sweep"].tasks}
+    assert {step for step, pool in pools.items() if pool == "lethe_stores"} == {"plan", "act", "verify"}
+
+
+def test_a_question_is_withdrawn_before_the_next_day_asks_its_own(dags: dict) -> None:
+    ask = dags["approve_plans"].get_task("ask")
+    assert ask.response_timeout.total_seconds() < 24 * 3600
+    assert ask.assigned_users == [{"id": "role:PrivacyOfficer", "name": "Privacy officer"}]
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "dags").glob("*.py")), ids=lambda file: file.name)
+def test_dag_files_are_wiring(file: Path) -> None:
+    """No SQL, no functions, no more than a page or two."""
+    source = file.read_text()
+    assert len(source.splitlines()) <= 150
+    tree = ast.parse(source)
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    words = source.replace(tree.body[0].value.value, "")
+    assert not [word for word in ("SELECT ", "DELETE FROM", "UPDATE ", "INSERT ") if word in words]

@@ -1,0 +1,166 @@
+"""The whole way through a real Airflow over the demo estate: what `make demo` does, and what it leaves behind."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from jsonschema import Draft202012Validator
+
+from demo.configuration import STORES
+from demo.environment import Environment
+from demo.run import SWEEP, Demo
+from demo.truth import Estate
+from lethe.evidence.leaf import schema
+
+FREE_OF_PEOPLE = ("agents", "call_statistics")
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="lethe-demo-", ignore_cleanup_errors=True) as directory:
+        os.chmod(directory, 0o755)  # the server runs as another user when the tests run as root
+        yield Path(directory)
+
+
+@pytest.fixture(scope="module")
+def demo(home: Path) -> Iterator[Demo]:
+    """The demo, swept and found to be as the truth table says; its environment is still running."""
+    environment = Environment(home=home)
+    swept = Demo(environment)
+    try:
+        environment.up()
+        swept.sweep()
+        yield swept
+    finally:
+        environment.down()
+
+
+@pytest.fixture(scope="module")
+def rows_of(demo: Demo) -> Callable[[str, str], list[tuple]]:
+    def ask(database: str, query: str) -> list[tuple]:
+        with psycopg.connect(demo.environment.admin_conninfo(database)) as connection:
+            return connection.execute(query).fetchall()
+
+    return ask
+
+
+def database(store: str) -> str:
+    return f"demo_{store.replace('-', '_')}"
+
+
+def leaves(rows_of: Callable[[str, str], list[tuple]]) -> list[dict]:
+    databases = [*map(database, STORES), "lethe_state"]
+    return [json.loads(leaf) for name in databases for (leaf,) in rows_of(name, "SELECT leaf FROM lethe.outbox")]
+
+
+def test_every_deed_is_written_down_once_and_adds_up(demo: Demo, rows_of: Callable) -> None:
+    batches = [leaf for leaf in leaves(rows_of) if leaf["kind"] == "batch"]
+    places = [(leaf["store"], leaf["epoch"], leaf["plan"], leaf["shard"], leaf["batch"]) for leaf in batches]
+    assert len(places) == len(set(places))
+    by_rule: dict[str, int] = {}
+    for leaf in batches:
+        by_rule[leaf["rule"]] = by_rule.get(leaf["rule"], 0) + leaf["rows"]
+    assert by_rule["call-log-90-days"] == 26_447
+    assert by_rule["visitors-26-months"] == 1_103
+    assert "consent-proofs" not in by_rule
+
+
+def test_every_leaf_meets_the_schema(demo: Demo, rows_of: Callable) -> None:
+    found = leaves(rows_of)
+    assert {leaf["kind"] for leaf in found} == {"plan", "approval", "confirmation", "batch", "run"}
+    check = Draft202012Validator(schema())
+    assert [error.message for leaf in found for error in check.iter_errors(leaf)] == []
+
+
+def test_the_sequence_of_each_store_has_no_gap(demo: Demo, rows_of: Callable) -> None:
+    for store in STORES:
+        numbers = [seq for (seq,) in rows_of(database(store), "SELECT seq FROM lethe.outbox ORDER BY seq")]
+        assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_whole_partitions_went_and_the_table_is_whole(demo: Demo, rows_of: Callable) -> None:
+    ways = {leaf["way"] for leaf in leaves(rows_of) if leaf["kind"] == "batch"}
+    assert {"partition", "blocks"} <= ways
+    settled = rows_of(database("contact-centre"), "SELECT DISTINCT settled FROM lethe.partition_intent")
+    assert settled == [("dropped",)]
+
+
+def people(before: Estate) -> set[str]:
+    """Names, addresses, numbers and texts of the people of the estate, long enough not to be a word by chance."""
+    columns = ("name", "navn", "email", "epost", "phone", "telefon", "address", "adresse", "caller_number", "body")
+    found = set()
+    for store in before.values():
+        for table, rows in store.items():
+            if table in FREE_OF_PEOPLE:
+                continue
+            for row in rows.values():
+                found |= {
+                    str(value) for column, value in row.items() if value and any(word in column for word in columns)
+                }
+    return {value for value in found if len(value) >= 8}
+
+
+def test_nobody_of_the_estate_is_found_in_airflow_its_logs_or_the_evidence(
+    demo: Demo, home: Path, rows_of: Callable
+) -> None:
+    """XCom, run conf, rendered fields, approvals, logs, plans and leaves: all text there is, against the people."""
+    texts = [file.read_text(errors="replace") for file in (home / "logs").rglob("*") if file.is_file()]
+    places = {"airflow": None, "lethe_state": "lethe"} | {database(store): "lethe" for store in STORES}
+    for place, only in places.items():
+        tables = rows_of(
+            place, "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT LIKE 'pg_%' AND schemaname <> 'information_schema'"
+        )
+        for schema_name, table in tables:
+            if table not in ("hold", "approver") and only in (None, schema_name):
+                texts += [row for (row,) in rows_of(place, f'SELECT t::text FROM "{schema_name}"."{table}" AS t')]
+    everything = "\n".join(texts)
+    assert "call-log-90-days" in everything  # it is the right haystack
+    sample = sorted(people(demo.before))
+    assert len(sample) > 5_000
+    step = max(1, len(sample) // 3_000)
+    assert [value for value in sample[::step] if value in everything] == []
+
+
+def test_the_same_day_once_more_finds_nothing_due(demo: Demo) -> None:
+    with demo.client("platform") as platform:
+        run = platform.trigger(SWEEP, {"as_of": "2025-03-01", "rules": ["sessions-ended"]})
+        assert platform.wait(SWEEP, run) == "success"
+        states = {task["task_id"]: task["state"] for task in platform.tasks(SWEEP, run)}
+    assert states["sessions-ended.act"] == "skipped"
+    assert states["sessions-ended.record"] == "success"
+    assert states["visitors-26-months.record"] == "skipped"
+
+
+def test_a_dry_run_ends_after_the_plan(demo: Demo, rows_of: Callable) -> None:
+    """Two days on more sessions are due; they are counted and nobody is asked."""
+    count = "SELECT count(*) FROM server_sessions"
+    before = rows_of(database("website"), count)
+    with demo.client("platform") as platform:
+        run = platform.trigger(SWEEP, {"as_of": "2025-03-05", "rules": ["sessions-ended"], "dry_run": True})
+        assert platform.wait(SWEEP, run) == "success"
+        states = {task["task_id"]: task["state"] for task in platform.tasks(SWEEP, run)}
+    assert states["sessions-ended.plan"] == "success"
+    assert {states["sessions-ended.act"], states["sessions-ended.ask"]} == {"skipped"}
+    assert rows_of(database("website"), count) == before
+
+
+def test_a_rule_that_fails_stops_no_other_and_the_run_ends_failed(demo: Demo, rows_of: Callable) -> None:
+    admin = psycopg.connect(demo.environment.admin_conninfo(database("surveys")), autocommit=True)
+    with admin, demo.client("platform") as platform:
+        admin.execute("ALTER TABLE survey_answers RENAME TO survey_answers_old")
+        rules = ["survey-answers-lose-their-person", "contacts-10-years"]
+        run = platform.trigger(SWEEP, {"as_of": "2025-03-01", "rules": rules})
+        assert platform.wait(SWEEP, run) == "failed"
+        states = {task["task_id"]: task["state"] for task in platform.tasks(SWEEP, run)}
+        log = platform.log(SWEEP, run, "survey-answers-lose-their-person.plan")
+        admin.execute("ALTER TABLE survey_answers_old RENAME TO survey_answers")
+    assert states["survey-answers-lose-their-person.plan"] == "failed"
+    assert states["survey-answers-lose-their-person.record"] == "failed"
+    assert states["contacts-10-years.record"] == "success"
+    assert "public.survey_answers (dataset survey-answers): not found in the database" in log
+    ended = rows_of("lethe_state", "SELECT rule FROM lethe.run WHERE state = 'failed'")
+    assert ended == [("survey-answers-lose-their-person",)]
