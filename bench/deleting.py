@@ -12,6 +12,8 @@ from lethe.model import Way
 LOOP_ROWS = 10_000
 """What people commonly write after LIMIT."""
 
+_COUNT = "SELECT count(*) FROM call_log WHERE {due}"
+_DELETE = "DELETE FROM call_log WHERE {due}"
 _LOOP = "DELETE FROM call_log WHERE ctid IN (SELECT ctid FROM call_log WHERE {due} LIMIT {rows})"
 
 
@@ -46,7 +48,7 @@ class Deleting:
             took = seconds(lambda: deed(site))
             self.vacuums.setdefault(who, []).append(seconds(lambda: after(site)))
             with self.server.connect(site.database) as connection:
-                left = connection.execute(f"SELECT count(*) FROM call_log WHERE {self.due}").fetchone()
+                left = connection.execute(_COUNT.format(due=self.due)).fetchone()
             assert left == (0,), left
         return took
 
@@ -61,7 +63,7 @@ class Deleting:
 
     def _delete(self, site: Prepared) -> None:
         with self.server.connect(site.database) as connection:
-            connection.execute(f"DELETE FROM call_log WHERE {self.due}")
+            connection.execute(_DELETE.format(due=self.due))
 
     def _delete_in_turns(self, site: Prepared) -> None:
         with self.server.connect(site.database) as connection:

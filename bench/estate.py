@@ -51,9 +51,8 @@ class Calls:
             connection.execute(script("store"))
             connection.execute(self._table())
             connection.execute(self._rows())
-            connection.execute(
-                "ALTER TABLE call_log ADD PRIMARY KEY (id%s)" % (", started_at" if self.partitioned else "")
-            )
+            key = "id, started_at" if self.partitioned else "id"
+            connection.execute(f"ALTER TABLE call_log ADD PRIMARY KEY ({key})")
             connection.execute("CREATE INDEX ON call_log (started_at)")
             connection.execute(self._grants())
             connection.execute("VACUUM (FREEZE, ANALYZE) call_log")
@@ -76,13 +75,15 @@ class Calls:
         rank = _RANK[self.layout].format(rows=self.rows)
         wide = ", 'Agent ' || n % 40, 'queue ' || n % 7, n % 900, repeat('x', (n % 60)::int)" if self.wide else ""
         before = f"timestamptz '{CUTOFF}' - interval '1 second' * (1 + rank * 25000000 / {max(self.due, 1)})"
-        after = f"timestamptz '{CUTOFF}' + interval '1 second' * ((rank - {self.due}) * 7000000 / {self.rows - self.due or 1})"
+        kept = self.rows - self.due or 1
+        after = f"timestamptz '{CUTOFF}' + interval '1 second' * ((rank - {self.due}) * 7000000 / {kept})"
         moment, status = f"CASE WHEN rank < {self.due} THEN {before} ELSE {after} END", "'closed'"
         if self.odd:
             moment = f"CASE n % 1000 WHEN 0 THEN NULL WHEN 1 THEN timestamptz '2029-01-01' ELSE {moment} END"
             status = "CASE n % 1000 WHEN 2 THEN 'dispute' ELSE 'closed' END"
-        return f"""INSERT INTO call_log SELECT n, '+47' || 40000000 + n % 10000000, {moment}, {status}{wide}
-            FROM (SELECT n, {rank} AS rank FROM generate_series(0::bigint, {self.rows - 1}) AS n) AS s"""
+        numbers = f"SELECT n, {rank} AS rank FROM generate_series(0::bigint, {self.rows - 1}) AS n"  # noqa: S608
+        values = f"n, '+47' || 40000000 + n % 10000000, {moment}, {status}{wide}"
+        return f"INSERT INTO call_log SELECT {values} FROM ({numbers}) AS s"  # noqa: S608 - constants of this file
 
     def _grants(self) -> str:
         policy = read_policy(self)

@@ -29,7 +29,8 @@ SETTINGS = {
     "jit": "off",
     "autovacuum": "off",
 }
-"""JIT only slows the floors' statements down; Lethe's own sessions switch it off anyway. Autovacuum would come by in one half of a pair and not in the other, so VACUUM is run, and timed, by name."""
+"""JIT would slow the floors down, and Lethe's own sessions switch it off. Autovacuum would come by in one half of a
+pair and not in the other, so VACUUM is run, and timed, by name."""
 
 
 class Server:

@@ -4,14 +4,14 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from psycopg import sql
 from psycopg.adapt import Loader
 from random_estate import KEYS, SCHEMA, Case, cases
@@ -19,7 +19,7 @@ from support import Database, write_policy
 
 from lethe.deadlines import Unbounded
 from lethe.errors import SchemaMismatch
-from lethe.model import Plan, Policy, Reason, Receipt, Rule, Verdict, Way
+from lethe.model import Delete, Plan, Policy, Reason, Receipt, Rule, Verdict, Way
 from lethe.plan import finish_shard, make_plan
 from lethe.stores import DataStore
 from lethe.stores.memory import Memory, MemoryStore, Row, View, key_text
@@ -52,6 +52,8 @@ class Bench:
     database: Database
     directory: Path
     connection: psycopg.Connection
+    seen: Counter[str] = field(default_factory=Counter)
+    """What the cases came to, by reason, way and fate."""
 
     def fill(self, case: Case, memory: Memory) -> None:
         """Put the rows and holds of `memory` into the database."""
@@ -126,6 +128,8 @@ def _for_cases(bench: Bench, examples: int) -> None:
         _agree(bench, case)
 
     holds()
+    wanted = {*(str(reason.name) for reason in Reason), "blocks", "index", "deleted", "anonymised", "went along"}
+    assert wanted <= set(+bench.seen), "the cases must come to everything that is to be compared"
 
 
 def _agree(bench: Bench, case: Case) -> None:
@@ -154,6 +158,7 @@ def _same_verdicts(bench: Bench, store: PostgresStore, judge: MemoryStore, case:
     wrong = {key: (found.get(key), *both) for key, both in expected.items() if found.get(key) != both[0]}
     assert wrong == {}, f"{rule.dataset.name}: key → SQL, decide(), row"
     assert len(found) == len(expected)
+    bench.seen.update(str(reason.name) for reason in Reason if any(reason in mask for mask in found.values()))
 
 
 def _same_survey(store: PostgresStore, judge: MemoryStore, case: Case, policy: Policy, rule: Rule) -> Plan:
@@ -165,8 +170,6 @@ def _same_survey(store: PostgresStore, judge: MemoryStore, case: Case, policy: P
     due = found.of(Verdict.DUE)
     assert store.remaining(rule, case.today, confirmed=case.confirmed).rows == due
     assert judge.remaining(rule, case.today, confirmed=case.confirmed).rows == due
-    ways = {str(shard.way) for shard in found.shards}
-    event(f"ways {sorted(ways)}, joins {bool(rule.clock.at.path)}, followers {bool(rule.followers)}")
     return make_plan(policy, rule, found, case.today, None)
 
 
@@ -179,6 +182,9 @@ def _same_deed(bench: Bench, store: PostgresStore, judge: MemoryStore, plan: Pla
     after, expected = bench.tables(), deepcopy(judge.memory.tables)
     for table in KEYS:
         assert after[table] == _sorted(table, expected[table]), table
+    bench.seen.update(str(shard.way) for shard in plan.survey.shards)
+    bench.seen["deleted" if isinstance(rule.action, Delete) else "anonymised"] += plan.survey.of(Verdict.DUE)
+    bench.seen["went along"] += sum(plan.survey.reach.values())
     assert sum(receipt.rows for receipt in receipts) == plan.survey.of(Verdict.DUE)
     gone = {name: len(before[name]) - len(after[name]) for name in KEYS if name != rule.dataset.name}
     counted = sum((Counter(receipt.reach) for receipt in receipts), Counter())
