@@ -63,6 +63,8 @@ class Deleting:
 
     def _delete(self, site: Prepared) -> None:
         with self.server.connect(site.database) as connection:
+            if self.way is Way.BLOCKS:  # the planner takes the index here, at twice the time: the floor is the better way
+                connection.execute("SET enable_indexscan = off; SET enable_bitmapscan = off")
             connection.execute(_DELETE.format(due=self.due))
 
     def _delete_in_turns(self, site: Prepared) -> None:

@@ -153,6 +153,8 @@ languages: [nb, en]
 roles:
   privacy-officer: {nb: personvernombud, en: privacy officer}
 processors: {}
+obligations:
+  R09: {nb: Samtalelogg, en: Call log}
 """
 _STORES = """
 stores:
@@ -168,9 +170,6 @@ people: [callers]
 processors: []
 measures: [access control]
 serves: [R09]
-not_automated:
-  {R01: x, R02: x, R03: x, R04: x, R05: x, R06: x, R07: x, R08: x, R10: x, R11: x, R12: x, R13: x, R14: x, R15: x,
-   R16: x, R17: x, R18: x}
 datasets:
   calls:
     in: calls

@@ -47,5 +47,5 @@ class CompliancePages(AirflowPlugin):
         {"name": "Lethe", "app": pages_app(Site(POLICY_DIR, address, sign_in), may_read), "url_prefix": PREFIX}
     ]
     external_views: ClassVar[list[dict[str, Any]]] = [
-        {"name": "Lethe: plans", "href": f"{PREFIX}/plans", "destination": "nav", "nav_top_level": True}
+        {"name": "Lethe", "href": f"{PREFIX}/plans", "destination": "nav", "nav_top_level": True}
     ]

@@ -20,20 +20,25 @@ class Database:
         self.server, self.name = server, name
 
     def conninfo(self, role: str = "postgres") -> str:
+        """The address for one role."""
         return self.server.conninfo(self.name, role, PASSWORDS.get(role, "admin"))
 
     def connect(self, role: str = "postgres") -> psycopg.Connection:
+        """A connection that commits each statement."""
         return psycopg.connect(self.conninfo(role), autocommit=True)
 
     def run(self, statements: str, role: str = "postgres") -> None:
+        """Run statements without parameters."""
         with self.connect(role) as connection:
             connection.execute(statements)
 
     def rows(self, query: str, role: str = "postgres") -> list[tuple[Any, ...]]:
+        """All rows of a query."""
         with self.connect(role) as connection:
             return connection.execute(query).fetchall()
 
     def one(self, query: str, role: str = "postgres") -> Any:
+        """The first column of the first row."""
         return self.rows(query, role)[0][0]
 
 
@@ -57,6 +62,8 @@ languages: [nb, en]
 roles:
   privacy-officer: {nb: personvernombud, en: privacy officer}
 processors: {}
+obligations:
+  R08: {nb: Tidligere kunder, en: Ex-customers}
 """
 STORES = """
 stores:
@@ -71,7 +78,4 @@ responsible: privacy-officer
 people: [customers]
 processors: []
 measures: [access control]
-not_automated:
-  {R01: x, R02: x, R03: x, R04: x, R05: x, R06: x, R07: x, R09: x, R10: x, R11: x, R12: x, R13: x, R14: x, R15: x, R16: x, R17: x,
-   R18: x}
 """

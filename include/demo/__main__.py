@@ -20,6 +20,7 @@ def up() -> None:
     """Start PostgreSQL and Airflow and leave them running."""
     environment = Environment()
     environment.up()
+    Demo(environment).lay_once()
     click.echo(f"\nAirflow  {environment.url()}")
     for user, password in environment.passwords().items():
         click.echo(f"  user {user:<9} password {password}")

@@ -45,9 +45,16 @@ def lay(address: Callable[[str], str], policy_dir: Path) -> dict[str, str]:
         _run(where, grants(policy, policy.stores[store]))
         if store in PARTITIONED:
             _run(where, OWN_PARTITIONS.format(table=PARTITIONED[store]))
-    _run(address(STATE), script("store") + script("state"))
     plant_holds(stores)
+    _run(address(STATE), script("store") + script("state"))
     return stores
+
+
+def is_laid(address: Callable[[str], str]) -> bool:
+    """Whether lay() has come to its end here before."""
+    with psycopg.connect(address(STATE)) as connection:
+        row = connection.execute("SELECT to_regclass('lethe.plan') IS NOT NULL").fetchone()
+    return row is not None and bool(row[0])
 
 
 def _run(where: str, statements: str) -> None:

@@ -34,6 +34,12 @@ class Demo:
         """Build the estate anew; the administrator's addresses by store."""
         return estate_setup.lay(self._address, ROOT / "include" / "policy")
 
+    def lay_once(self) -> None:
+        """Build the estate unless there is one already."""
+        if not estate_setup.is_laid(self._address):
+            with self._step("seven databases of an invented company"):
+                self.lay()
+
     def sweep(self) -> None:
         """Lay the estate, sweep it, check it; DemoFailed when a row is not as it must be."""
         with self._step("seven databases of an invented company"):

@@ -48,11 +48,15 @@ class Period:
             raise ValueError(f'found "{text}", expected a period longer than nothing')
         return period
 
+    @property
+    def parts(self) -> tuple[int, int, int]:
+        """Years, months and days as people say them: years where they are whole or half, else months alone."""
+        years, months = divmod(self.months, 12) if self.months % 6 == 0 else (0, self.months)
+        return years, months, self.days
+
     def __str__(self) -> str:
-        """The shortest ISO 8601 form."""
-        years, months = divmod(self.months, 12)
-        parts = ((years, "Y"), (months, "M"), (self.days, "D"))
-        return "P" + "".join(f"{number}{unit}" for number, unit in parts if number)
+        """The ISO 8601 form that people expect: P1Y, P3Y6M, but P26M."""
+        return "P" + "".join(f"{number}{unit}" for number, unit in zip(self.parts, "YMD", strict=True) if number)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ class Organisation:
     roles: Mapping[str, Role]
     processors: Mapping[str, Mapping[str, str]]
     contact: str
+    obligations: Mapping[str, Mapping[str, str]]
+    """What the organisation has promised or must do, by id, in words by language: each needs an answer."""
 
 
 @dataclass(frozen=True)
@@ -192,13 +194,15 @@ class Limits:
 class Kin:
     """A dataset that shares the fate of another, on the way down (it follows) or up (it is followed).
 
-    `relation` always leads from the follower to what it follows; `kin` goes on in the same direction.
+    `relation` always leads from the follower to what it follows; `kin` goes on in the same direction. `others` is what
+    a follower follows besides: it keeps the follower, and so all that would take the follower along.
     """
 
     dataset: Dataset
     relation: Relation
     floors: tuple[Floor, ...]
     kin: tuple[Kin, ...] = ()
+    others: tuple[Kin, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -223,6 +227,8 @@ class Rule:
     limits: Limits
     order: int | None
     title: Mapping[str, str] = field(hash=False)
+    since: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """What the period counts from, in words by language; empty when the data has a date of its own."""
     digest: str = ""
     """SHA-256 of everything above in canonical JSON: an approval is for this meaning of the rule."""
 
@@ -404,6 +410,8 @@ class Plan:
     bounds: Bounds
     needs: tuple[str, ...]
     """Why a person must approve; empty when nobody needs to."""
+    earlier: int
+    """How many plans of this rule and day were carried out before: a plan that looks like one of them is another."""
     digest: str
 
 

@@ -15,12 +15,15 @@ import rfc8785
 from lethe.deadlines import cutoff
 from lethe.model import Bounds, Limits, Plan, Policy, Reason, Rule, Shard, Survey, Verdict, Way
 
-SLACK = 1.1
-"""How far past the numbers a person approved the work may go before it stops: data always moves."""
+SLACK = 10
+"""How far past the numbers that a person approved the work may go before it stops, as their part: data always moves."""
 
 
-def make_plan(policy: Policy, rule: Rule, survey: Survey, today: date, approved: Plan | None) -> Plan:
-    """The plan of `rule` on `today`; `approved` is the last plan of this meaning of the rule that a person approved."""
+def make_plan(policy: Policy, rule: Rule, survey: Survey, today: date, approved: Plan | None, earlier: int = 0) -> Plan:
+    """The plan of `rule` on `today`; `approved` is the last plan of this meaning of the rule that a person approved.
+
+    `earlier` tells apart plans that would look the same: how many of this day were carried out before.
+    """
     needs = tuple(_needs(rule, survey, approved)) if survey.of(Verdict.DUE) else ()
     plan = Plan(
         rule=rule.name,
@@ -32,6 +35,7 @@ def make_plan(policy: Policy, rule: Rule, survey: Survey, today: date, approved:
         survey=survey,
         bounds=_bounds(rule.limits, survey),
         needs=needs,
+        earlier=earlier,
         digest="",
     )
     return replace(plan, digest=hashlib.sha256(rfc8785.dumps(to_json(plan))).hexdigest())
@@ -59,8 +63,12 @@ def _needs(rule: Rule, survey: Survey, approved: Plan | None) -> Iterator[str]:
 def _bounds(limits: Limits, survey: Survey) -> Bounds:
     """The rule's own limits where it stays within them, else what was found and a little more."""
     due, allowed = survey.of(Verdict.DUE), min(limits.rows, int(limits.share * survey.total))
-    rows = allowed if due <= allowed else ceil(due * SLACK)
-    return Bounds(rows=rows, reach=max(sum(survey.reach.values()), ceil(sum(survey.reach.values()) * SLACK)))
+    rows = allowed if due <= allowed else _and_a_little(due)
+    return Bounds(rows, _and_a_little(sum(survey.reach.values())))
+
+
+def _and_a_little(rows: int) -> int:
+    return rows + ceil(rows / SLACK)
 
 
 def finish_shard(relation: str) -> Shard:
@@ -110,5 +118,6 @@ def from_json(body: dict[str, Any]) -> Plan:
         survey=survey,
         bounds=Bounds(**body["bounds"]),
         needs=tuple(body["needs"]),
+        earlier=body["earlier"],
         digest=digest,
     )

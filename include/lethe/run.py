@@ -91,7 +91,8 @@ class Lethe:
         if approved is not None and approved.policy_digest == self.policy.digest:
             return approved
         survey = self.store(rule).survey(rule, today, confirmed=confirmed)
-        plan = make_plan(self.policy, rule, survey, today, self.state.last_approved(rule))
+        earlier = self.state.finished(rule, today)
+        plan = make_plan(self.policy, rule, survey, today, self.state.last_approved(rule), earlier)
         self.state.save_plan(plan, rule, run)
         return plan
 

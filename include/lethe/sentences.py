@@ -107,14 +107,14 @@ def describe(rule: Rule, policy: Policy, lang: str) -> str:  # noqa: ARG001  (as
     """What the rule does, in one sentence; KeyError for a language other than nb and en."""
     speak = _LANGUAGES[lang]
     words = {"what": _what(rule, lang), "period": period_words(rule.keep, lang), "verb": _verb(rule, speak)}
-    since = _since(rule, lang)
+    since = rule.since.get(lang, "")
     return speak.text["since" if since else "older"].format(**words, since=since)
 
 
 def meaning(rule: Rule, policy: Policy, today: date, lang: str) -> str:
     """Which data the rule means on the local date `today`, in one sentence, statutory floors included."""
     speak = _LANGUAGES[lang]
-    since = _since(rule, lang)
+    since = rule.since.get(lang, "")
     words = {
         "today": date_words(today, lang),
         "what": _lower(_what(rule, lang)),
@@ -147,9 +147,8 @@ def date_words(day: date, lang: str) -> str:
 def period_words(period: Period, lang: str) -> str:
     """A period written out: 3 years and 6 months, 3 år og 6 måneder; 26 months stay months."""
     speak = _LANGUAGES[lang]
-    years, months = divmod(period.months, 12) if period.months % 12 in (0, 6) else (0, period.months)
-    numbers = ((years, "years"), (months, "months"), (period.days, "days"))
-    return _join([_count(number, unit, speak) for number, unit in numbers if number], speak.text["and"])
+    counted = zip(period.parts, ("years", "months", "days"), strict=True)
+    return _join([_count(number, unit, speak) for number, unit in counted if number], speak.text["and"])
 
 
 def _count(number: int, unit: str, speak: _Language) -> str:
@@ -159,11 +158,6 @@ def _count(number: int, unit: str, speak: _Language) -> str:
 
 def _what(rule: Rule, lang: str) -> str:
     return rule.title[lang]
-
-
-def _since(rule: Rule, lang: str) -> str:
-    """What the period counts from, in words; empty when the data has a date of its own."""
-    return rule.title.get(f"since-{lang}", "")
 
 
 def _lower(text: str) -> str:

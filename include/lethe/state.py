@@ -114,6 +114,12 @@ class State:
         return _load(found[0]) if found else None
 
     @telling
+    def finished(self, rule: Rule, today: date) -> int:
+        """How many plans of the rule for this day have been carried out."""
+        row = self._connection.get().execute(_SQL["finished"], {"rule": rule.name, "today": today}).fetchone()
+        return int(row[0]) if row else 0
+
+    @telling
     def approved_rules(self) -> tuple[str, ...]:
         """Rules with an approved plan that is not carried out yet."""
         return tuple(rule for (rule,) in self._connection.get().execute(_SQL["approved_rules"]).fetchall())

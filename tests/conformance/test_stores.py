@@ -236,6 +236,7 @@ def _work_off(store: DataStore, plan: Plan) -> list[Receipt]:
     for shard in (*plan.survey.shards, finish_shard("public.cases")):
         while (receipt := store.apply(plan, shard, run=RUN)) is not None:
             receipts.append(receipt)
+            assert len(receipts) < 1_000, "a plan comes to its end"
     return receipts
 
 
@@ -368,6 +369,16 @@ def test_a_hold_placed_after_the_plan_keeps_its_row(estate: Estate) -> None:
     _work_off(estate.open(), plan)
     assert _ids(estate) & DUE == {1000, 1001}
     assert {2000, 2001, 2002, 2003} <= _ids(estate, "messages")
+
+
+def test_a_hold_placed_between_two_batches_keeps_its_row(estate: Estate) -> None:
+    """Of a kind that the store knew none of for this dataset when the work began."""
+    plan, store = _plan(estate), estate.open()
+    assert store.apply(plan, plan.survey.shards[0], run=RUN) is not None
+    last = max(_ids(estate) & DUE)
+    estate.hold("messages", str(2 * last), Reason.RESTRICTED)
+    _work_off(store, plan)
+    assert _ids(estate) & DUE == {last}
 
 
 def test_verification_counts_what_is_due_before_and_nothing_after(estate: Estate) -> None:

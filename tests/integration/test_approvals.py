@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 
+import psycopg
 import pytest
 from faults import ACTIVITY, DUE, NOW, SCHEMA, act, again, answer, approved, customers
 
@@ -37,9 +38,14 @@ def test_who_did_not_sign_in_as_the_officer_does_not_approve_whatever_they_claim
 def test_an_administrator_who_plays_the_officer_is_still_not_the_officer(open_lethe) -> None:
     lethe = open_lethe(ACTIVITY, SCHEMA)
     plan = lethe.plan("ex-customers", NOW, "run")
-    lethe.addresses["lethe_state"] = lethe.state_database.conninfo("postgres") + "?options=-c%20role%3Dlethe_officer"
-    with Lethe.open(lethe.policy_dir, lethe.addresses.__getitem__) as other, pytest.raises(StoreRefused, match="42501"):
-        other.answer(plan.digest, True, via="cli", role="privacy-officer")
+    insert = (
+        "INSERT INTO lethe.approver (id, person) VALUES ('1', 'x');"
+        "INSERT INTO lethe.approval (plan, approved, role, via, approver)"
+        f" VALUES ('{plan.digest}', true, 'privacy-officer', 'cli', '1')"
+    )
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="this sign-in may not answer"):
+        lethe.state_database.run("SET ROLE lethe_officer;" + insert)
+    lethe.state_database.run(insert, "lethe_officer")
 
 
 @pytest.mark.parametrize(("role", "via"), [("lethe_officer", "cli"), ("lethe_worker", "airflow")])
@@ -67,8 +73,6 @@ def test_the_first_answer_stands(open_lethe) -> None:
 @pytest.mark.parametrize("role", ["lethe_officer", "lethe_worker"])
 @pytest.mark.parametrize("statement", ["UPDATE lethe.approval SET approved = true", "DELETE FROM lethe.approval"])
 def test_an_answer_cannot_be_changed_behind_lethes_back(open_lethe, role: str, statement: str) -> None:
-    import psycopg
-
     lethe = open_lethe(ACTIVITY, SCHEMA)
     answer(lethe, lethe.plan("ex-customers", NOW, "run"), approved=False)
     with pytest.raises(psycopg.errors.InsufficientPrivilege):

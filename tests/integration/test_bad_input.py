@@ -284,6 +284,16 @@ def test_a_clock_full_of_nulls_means_nothing_is_due(open_lethe) -> None:
     assert customers(lethe) == 100
 
 
+def test_a_date_that_the_driver_cannot_read_is_no_lost_connection_and_is_not_told(open_lethe) -> None:
+    lethe = open_lethe(ACTIVITY, SCHEMA + "UPDATE customer SET ended_on = '0044-03-15 BC' WHERE id = 1")
+    with pytest.raises(
+        StoreRefused, match=r"store crm, rule ex-customers: the driver gave up.*before the year 1"
+    ) as found:
+        lethe.plan("ex-customers", NOW, "run")
+    assert "0044" not in str(found.value)
+    assert customers(lethe) == 100
+
+
 def test_an_empty_table_means_nothing_is_due(open_lethe) -> None:
     lethe = open_lethe(ACTIVITY, SCHEMA + "DELETE FROM customer")
     plan = lethe.plan("ex-customers", NOW, "run")

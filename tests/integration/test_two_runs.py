@@ -32,7 +32,12 @@ def test_two_runs_at_once_do_each_batch_once(open_lethe, monkeypatch: pytest.Mon
     assert len(plan.survey.shards) == shards
     commands = [acting(lethe, plan, run) for run in ("one", "two")]
     runs = [subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) for command in commands]
-    outputs = [run.communicate(timeout=60)[0] for run in runs]
+    try:
+        outputs = [run.communicate(timeout=60)[0] for run in runs]
+    finally:
+        for run in runs:
+            run.kill()
+            run.wait()
     assert [run.returncode for run in runs] == [0, 0]
     rows = [int(output.split()[-1]) for output in outputs]
     assert sum(rows) == 400
@@ -160,3 +165,30 @@ def test_a_row_that_changes_under_the_batch_is_judged_as_it_then_is(open_lethe) 
     assert rows == [99]
     assert lethe.database.rows("SELECT id FROM customer") == [(50,)]
     assert accounted(lethe.database, 99)
+
+
+def test_a_second_run_waits_for_the_batch_that_is_under_way(open_lethe) -> None:
+    """With a larger pace it would otherwise do that batch's rows and more under the same number."""
+    lethe = open_lethe(ACTIVITY, BLOCKY)
+    plan, done = approved(lethe), []
+
+    def run(name: str, size: int) -> None:
+        with again(lethe) as other:
+            done.append(act(at_pace(other, size), plan, run=name))
+
+    threads = [threading.Thread(target=run, args=args) for args in (("one", 1), ("two", 10))]
+    busy = (
+        "SELECT count(DISTINCT pid) FROM pg_stat_activity JOIN pg_locks USING (pid)"
+        " WHERE application_name = 'lethe' AND locktype = 'advisory' AND mode = 'ShareLock'"
+        " AND datname = current_database()"
+    )
+    with lethe.database.connect() as application, application.transaction():
+        application.execute("SELECT * FROM customer WHERE id = 3 FOR UPDATE")
+        for number, thread in enumerate(threads, 1):
+            thread.start()
+            wait_until(lambda number=number: lethe.database.one(busy) == number)
+    for thread in threads:
+        thread.join(30)
+    assert len(done) == 2
+    assert sum(done) == 100
+    assert accounted(lethe.database, 100)

@@ -1,10 +1,15 @@
-"""A real web server of Airflow with the pages in it, over a real plan."""
+"""A real web server of Airflow with the pages in it, over a real plan.
+
+The server is given no address in its environment: it finds lethe_state among Airflow's own connections, where most
+sites keep them. The demo and the compose file go the other way.
+"""
 
 import shutil
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -28,6 +33,9 @@ class WebServer(Environment):
         super().__init__(home)
         self.services = [self._service("api-server")]
 
+    def _start_airflow(self, variables: dict[str, str]) -> None:
+        super()._start_airflow({n: v for n, v in variables.items() if not n.startswith("AIRFLOW_CONN_")})
+
     def _health(self) -> dict[str, str]:
         return {part: state for part, state in super()._health().items() if part == "api-server"}
 
@@ -35,6 +43,15 @@ class WebServer(Environment):
         """Create a user as an administrator does."""
         word = {f"LETHE_PASSWORD_{user.upper()}": password}
         self._run(self.variables() | word, "-m", "lethe_airflow.roles", f"--user={user}={role}")
+
+    def connect(self) -> None:
+        """Tell Airflow where lethe_state is."""
+        known = urlsplit(self.variables()["AIRFLOW_CONN_LETHE_STATE"])
+        connection = {"connection_id": "lethe_state", "conn_type": "postgres", "host": known.hostname,
+                      "port": known.port, "login": known.username, "password": known.password,
+                      "schema": known.path.strip("/")}  # fmt: skip
+        with self.client("admin") as admin:
+            admin.post("/api/v2/connections", json=connection).raise_for_status()
 
     def client(self, user: str | None = None, **arguments: object) -> httpx.Client:
         """A client as this user, by the bearer token that programs use; as nobody without one."""
@@ -61,6 +78,7 @@ def web() -> Iterator[WebServer]:
         web.give("viewer", "Viewer", "viewer")
         with web.postgres().admin("lethe_state") as state:
             state.execute(script("store") + script("state"))
+        web.connect()
         yield web
     finally:
         web.down()

@@ -33,9 +33,7 @@ def test_another_role_is_refused(clients: dict[str, httpx.Client], address: str)
 
 
 @pytest.mark.parametrize("user", ["officer", "platform", "admin"])
-def test_who_answers_for_the_sweep_reads_its_plans(
-    clients: dict[str, httpx.Client], planned: Plan, user: str
-) -> None:
+def test_who_answers_for_the_sweep_reads_its_plans(clients: dict[str, httpx.Client], planned: Plan, user: str) -> None:
     every, one = clients[user].get("/lethe/plans"), clients[user].get(f"/lethe/plans/{planned.digest}?lang=en")
     assert (every.status_code, one.status_code) == (httpx.codes.OK, httpx.codes.OK)
     assert f"/lethe/plans/{planned.digest}" in every.text
@@ -48,7 +46,7 @@ def test_the_numbers_are_those_of_the_plan(clients: dict[str, httpx.Client], pla
     assert shown["state"] == "waiting"
 
 
-@pytest.mark.parametrize("token", ["", "not-a-token"])
+@pytest.mark.parametrize("token", ["-", "not.a.token"])
 def test_a_token_that_is_none_opens_nothing(web, planned: Plan, token: str) -> None:
     with web.client(headers={"Authorization": f"Bearer {token}"}, cookies={"_token": token}) as stranger:
         reply = stranger.get(f"/lethe/plans/{planned.digest}")
@@ -79,3 +77,12 @@ def test_the_menu_leads_to_the_plans(clients: dict[str, httpx.Client]) -> None:
     plugins = clients["admin"].get("/api/v2/plugins").raise_for_status().json()["plugins"]
     links = [view["href"] for plugin in plugins for view in plugin["external_views"]]
     assert "/lethe/plans" in links
+
+
+def test_without_the_connection_the_page_says_what_is_missing(web, clients: dict[str, httpx.Client]) -> None:
+    clients["admin"].delete("/api/v2/connections/lethe_state").raise_for_status()
+    reply = clients["officer"].get("/lethe/plans")
+    web.connect()
+    assert reply.status_code == httpx.codes.SERVICE_UNAVAILABLE
+    assert "connection lethe_state: the web server does not have it" in reply.text
+    assert clients["officer"].get("/lethe/plans").status_code == httpx.codes.OK

@@ -183,28 +183,31 @@ def test_a_date_is_its_own() -> None:
     assert local_date(date(2024, 2, 29), OSLO) == date(2024, 2, 29)
 
 
-@given(st.integers(0, 999), st.integers(0, 11), st.integers(0, 9999))
-def test_a_period_reads_back_as_it_is_written(years: int, months: int, count: int) -> None:
-    period = Period(12 * years + months, count)
+@given(st.integers(0, 9999), st.integers(0, 99999))
+def test_a_period_reads_back_as_it_is_written(months: int, count: int) -> None:
+    period = Period(months, count)
     if period == Period():
         return
     assert Period.parse(str(period)) == period
 
 
 @pytest.mark.parametrize(
-    ("text", "months", "days_", "shortest"),
+    ("text", "months", "days_", "written"),
     [
         ("P1Y", 12, 0, "P1Y"),
-        ("P26M", 26, 0, "P2Y2M"),
+        ("P26M", 26, 0, "P26M"),
+        ("P42M", 42, 0, "P3Y6M"),
+        ("P24M", 24, 0, "P2Y"),
+        ("P1Y1M", 13, 0, "P13M"),
         ("P3Y6M", 42, 0, "P3Y6M"),
         ("P90D", 0, 90, "P90D"),
         ("P2W", 0, 14, "P14D"),
-        ("P1Y2M3W4D", 14, 25, "P1Y2M25D"),
+        ("P1Y2M3W4D", 14, 25, "P14M25D"),
     ],
 )
-def test_iso_periods_are_understood(text: str, months: int, days_: int, shortest: str) -> None:
+def test_iso_periods_are_understood(text: str, months: int, days_: int, written: str) -> None:
     assert Period.parse(text) == Period(months, days_)
-    assert str(Period.parse(text)) == shortest
+    assert str(Period.parse(text)) == written
 
 
 @pytest.mark.parametrize(

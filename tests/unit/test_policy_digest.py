@@ -102,6 +102,8 @@ def test_digests_do_not_depend_on_how_the_files_look(policy: Path, rewrite: Call
         (SHOP, "law: bookkeeping act § 13", "law: bokføringsloven § 13", set()),
         (SHOP, "purpose: {nb: Selge, en: Selling}", "purpose: {nb: Selge, en: To sell}", set()),
         ("organisation.yaml", "officer: {nb: ombudet", "officer: {nb: personvernombudet", set()),
+        ("organisation.yaml", "{nb: Logger, en: Logs}", "{nb: Logger, en: Server logs}", set()),
+        (SHOP, "    clock: ended_at\n", "    since: {nb: slutten, en: the end}\n    clock: ended_at\n", set()),
     ],
 )  # fmt: skip
 def test_a_changed_meaning_changes_the_policy_and_just_the_rules_it_is_about(

@@ -104,7 +104,7 @@ def test_the_old_paragraph_for_cookies_is_a_warning(policy: Path) -> None:
     assert load(policy).warnings == (
         (
             'activities/rest.yaml:4:29: legal_basis.1: found "ekomloven § 2-7b", expected ekomloven § 3-15, which'
-            " replaced § 2-7b on 1 January 2025 (R01)"
+            " replaced § 2-7b on 1 January 2025"
         ),
     )
 

@@ -16,7 +16,6 @@ from lethe.deadlines import local_date
 from lethe.errors import PolicyError
 from lethe.model import Activity, Anonymise, Assumption, Policy, Rule
 from lethe.policy import load, schema
-from lethe.policy.obligations import OBLIGATIONS
 
 DEFAULT = Path(__file__).parents[2] / "policy"
 
@@ -155,7 +154,9 @@ def _activity(loaded: Policy, activity: Activity, lang: str) -> dict[str, Any]:
         "retention": [_retention(loaded, loaded.rules[name], lang) for name in activity.rules],
         "kept_by_law": [_floor(loaded, name) for name in activity.floors],
         "security_measures": activity.measures,
-        "obligations": {name: OBLIGATIONS[name][lang] for name in (*activity.serves, *activity.not_automated)},
+        "obligations": {
+            name: organisation.obligations[name][lang] for name in (*activity.serves, *activity.not_automated)
+        },
         "not_automated": dict(activity.not_automated),
     }
 

@@ -21,11 +21,13 @@ STATES = ("waiting", "ready", "approved", "done", "stopped", "rejected", "nothin
 
 
 class Ran(NamedTuple):
-    """How one run of the plan ended."""
+    """How one run of the plan ended, and what all runs together had done of it by then."""
 
     run: str
     state: str
     at: datetime
+    rows: int
+    reach: int
 
 
 @dataclass(frozen=True)
@@ -81,5 +83,9 @@ class Reading(State):
 
 def _entry(row: tuple[Any, ...]) -> Entry:
     digest, body, made_at, approved, role, via, answered_at, finished_at, ended = row
-    answer = Answer(approved, finished_at is not None)
-    return Entry(digest, Listed(from_json(json.loads(body)), made_at, answer, role, via), answered_at, ended)
+    try:
+        plan = from_json(json.loads(body))
+    except (KeyError, TypeError, ValueError):
+        raise PlanError(f"plan {digest}: its stored text is not a plan as this version of Lethe writes it") from None
+    listed = Listed(plan, made_at, Answer(approved, finished_at is not None), role, via)
+    return Entry(digest, listed, answered_at, ended)

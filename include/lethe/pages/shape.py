@@ -63,7 +63,7 @@ def whole(entry: Entry, runs: tuple[Ran, ...], policy: Policy, lang: str) -> dic
     return {
         **summary(entry, policy),
         "sentence": sentence(entry.plan, policy, lang),
-        "runs": [{"run": ran.run, "state": ran.state, "at": ran.at.isoformat()} for ran in runs],
+        "runs": [{**ran._asdict(), "at": ran.at.isoformat()} for ran in runs],
         "content": to_json(entry.plan),
     }
 
@@ -80,6 +80,16 @@ def title(plan: Plan, policy: Policy, lang: str) -> str:
     """What the rule is about, in words; its name when the policy no longer has it."""
     rule = policy.rules.get(plan.rule)
     return rule.title[lang] if rule else plan.rule
+
+
+def answered(entry: Entry, policy: Policy, say: Speech) -> str:
+    """Who said what, and where; or that nobody did."""
+    listed = entry.listed
+    if listed.answer.approved is None:
+        return say("nobody yet" if entry.plan.needs else "nobody asked")
+    role = policy.organisation.roles.get(listed.role or "")
+    said = say("said yes" if listed.answer.approved else "said no", role=role.title[say.lang] if role else listed.role)
+    return f"{said} {say(f'via {listed.via}')}"
 
 
 def is_changed(plan: Plan, policy: Policy) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import PurePath
 
 from lethe.model import Anonymise, Dataset, Rule
 from lethe.policy.format import ActivityFile
 from lethe.policy.kinds import many
-from lethe.policy.obligations import OBLIGATIONS
-from lethe.policy.problems import Spot
+from lethe.policy.problems import Spot, one_of
 
 Activities = Sequence[tuple[Spot, ActivityFile]]
 Column = tuple[str, str, str, str]
@@ -27,8 +26,8 @@ def check_activity(spot: Spot, form: ActivityFile) -> None:
             break
         for name, entry in entries.items():
             if entry.obligation not in form.serves:
-                text = f"found {entry.obligation}, expected an obligation that the file lists under serves"
-                (spot / section / name / "obligation").report(text)
+                listed = one_of("an obligation that the file lists under serves", entry.obligation, form.serves)
+                (spot / section / name / "obligation").expected(listed)
     if not any(_is_broken(spot, section) for section in ("rules", "floors", "not_automated")):
         _check_serves(spot, form)
 
@@ -46,17 +45,17 @@ def _check_serves(spot: Spot, form: ActivityFile) -> None:
             (spot / "serves" / number).report(text)
 
 
-def check_obligations(organisation: Spot, activities: Activities) -> None:
-    """Every obligation of the statement is answered by a rule, a floor or a reason."""
+def check_obligations(obligations: Mapping[str, Mapping[str, str]], organisation: Spot, activities: Activities) -> None:
+    """Every obligation of the organisation is answered by a rule, a floor or a reason."""
     named = {name for _, form in activities for name in (*form.serves, *form.not_automated)}
     named |= {entry.obligation for _, form in activities for entry in (*form.rules.values(), *form.floors.values())}
     sections = ("serves", "rules", "floors", "not_automated")
     if any(_is_broken(spot, section) for spot, _ in activities for section in sections):
         return
-    for obligation in sorted(set(OBLIGATIONS) - named):
-        title = OBLIGATIONS[obligation]["en"]
-        text = f"found no answer to {obligation} ({title}), expected an activity with a rule, a floor or a reason"
-        organisation.report(text)
+    for name in sorted(set(obligations) - named):
+        title = obligations[name]["en"]
+        text = f'found no answer to "{title}", expected an activity with a rule, a floor or a reason for it'
+        (organisation / "obligations" / name).report(text, key=True)
 
 
 def check_order(rules: Sequence[tuple[Rule, Spot]]) -> None:
@@ -94,12 +93,12 @@ def _shared(first: Iterable[Column], second: Iterable[Column]) -> str:
 
 
 def warn_of_old_law(activities: Activities) -> None:
-    """R01 rests on a paragraph that moved on 1 January 2025."""
+    """Consent to cookies rests on a paragraph that moved on 1 January 2025 (R01)."""
     for spot, form in activities:
         for number, basis in enumerate(many(form.legal_basis)):
             if "2-7b" in basis.replace(" ", ""):
                 here = spot / "legal_basis"
-                text = f'found "{basis}", expected ekomloven § 3-15, which replaced § 2-7b on 1 January 2025 (R01)'
+                text = f'found "{basis}", expected ekomloven § 3-15, which replaced § 2-7b on 1 January 2025'
                 (here if isinstance(form.legal_basis, str) else here / number).warn(text)
 
 

@@ -80,15 +80,16 @@ class Estate:
                 relation=dataset.relations[name],
                 floors=tuple(floor for floor in floors if floor.dataset == dataset.name),
                 kin=self.followers(dataset, floors),
+                others=self.leaders(dataset, floors, besides=name),
             )
             for dataset in sorted(self.datasets.values(), key=lambda each: each.name)
             for name in dataset.follows
             if dataset.relations[name].to == of.name
         )
 
-    def leaders(self, of: Dataset, floors: Iterable[Floor]) -> tuple[Kin, ...]:
-        """Everything that rows of `of` follow: what protects it up there protects them."""
-        relations = (of.relations[name] for name in of.follows)
+    def leaders(self, of: Dataset, floors: Iterable[Floor], besides: str | None = None) -> tuple[Kin, ...]:
+        """Everything that rows of `of` follow, one relation left out: what protects it up there protects them."""
+        relations = (of.relations[name] for name in of.follows if name != besides)
         above = ((relation, self.datasets[relation.to]) for relation in relations if relation.to in self.datasets)
         return tuple(
             Kin(

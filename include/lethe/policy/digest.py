@@ -28,7 +28,7 @@ from lethe.model import (
 )
 
 _WORDS_ONLY = frozenset(
-    {"title", "digest", "activity", "personal_data", "law", "dataset", "followers", "leaders", "floors"}
+    {"title", "since", "digest", "activity", "personal_data", "law", "dataset", "followers", "leaders", "floors"}
 )
 
 
@@ -118,6 +118,7 @@ def _kin(kin: Kin, datasets: Mapping[str, Dataset]) -> Any:
         "relation": _join(kin.relation),
         "floors": _floors(kin.floors),
         "kin": [_kin(each, datasets) for each in kin.kin],
+        "others": [_kin(each, datasets) for each in kin.others],
     }
 
 

@@ -72,6 +72,10 @@ class Words(Form):
     nb: Text
     en: Text
 
+    def by_language(self) -> dict[str, str]:
+        """The words under the names of their languages."""
+        return {"nb": self.nb, "en": self.en}
+
 
 class OrganisationFile(Form):
     """organisation.yaml: the controller, and what holds for all of its activities (R22, R23)."""
@@ -87,6 +91,8 @@ class OrganisationFile(Form):
     roles: dict[Name, Words]
     processors: dict[Name, Words]
     """Categories of processors."""
+    obligations: dict[Obligation, Words]
+    """What the organisation has promised or must do; each needs a rule, a floor or a reason in some activity."""
 
 
 class StoreForm(Form):

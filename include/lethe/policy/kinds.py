@@ -27,7 +27,6 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from lethe.deadlines import Period
-from lethe.policy.obligations import OBLIGATIONS
 
 T = TypeVar("T")
 
@@ -158,7 +157,7 @@ Zone = Annotated[str, Matches(r"[A-Za-z][A-Za-z0-9_+/-]*", "a time zone such as 
 PeriodText = Annotated[str, Checked(_period, r"^P(?=\d)(\d{1,3}Y)?(\d{1,4}M)?(\d{1,4}W)?(\d{1,5}D)?$")]
 Share = Annotated[str, Checked(_share, r"^\d+(\.\d+)?\s*%$")]
 Category = Annotated[str, OneOf("a key of the Fideslang taxonomy", data_categories())]
-Obligation = Annotated[str, OneOf("an obligation from R01 to R18", tuple(OBLIGATIONS))]
+Obligation = Annotated[str, Matches(r"[A-Z]{1,4}[0-9]{1,4}", "capital letters and a number such as R01")]
 Value = Annotated[str, PlainValidator(_value), WithJsonSchema({"type": ["string", "integer", "boolean"]})]
 
 MANY = Tag("<many>")

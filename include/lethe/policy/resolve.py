@@ -12,9 +12,10 @@ from lethe.model import Activity, Floor, Organisation, Policy, Role, Rule, Store
 from lethe.policy.coverage import check_activity, check_obligations, check_order, warn_of_gaps, warn_of_old_law
 from lethe.policy.datasets import DatasetSource, Estate, read_zone, resolve_datasets
 from lethe.policy.digest import policy_digest, rule_digest
-from lethe.policy.format import ActivityFile, Form, OrganisationFile, StoresFile, Words
+from lethe.policy.format import ActivityFile, Form, OrganisationFile, StoresFile
 from lethe.policy.kinds import many
 from lethe.policy.problems import Problems, Spot, one_of
+from lethe.policy.reading import Tree
 from lethe.policy.rules import resolve_floor, resolve_rule
 
 F = TypeVar("F", bound=Form)
@@ -56,8 +57,8 @@ def resolve(sources: Sources, problems: Problems) -> Policy | None:
     floors = _floors(sources, estate)
     rules = _rules(sources, estate, floors)
     check_order(rules)
-    if sources.complete:
-        check_obligations(sources.organisation.spot, sources.readable())
+    if sources.complete and organisation is not None:
+        check_obligations(organisation.obligations, sources.organisation.spot, sources.readable())
     if problems.found or organisation is None:
         return None
     warn_of_old_law(sources.readable())
@@ -92,9 +93,10 @@ def _organisation(source: Source[OrganisationFile]) -> Organisation | None:
         zone=zone or ZoneInfo("UTC"),
         year_end=YearEnd(month, day),
         languages=tuple(form.languages),
-        roles={name: Role(name, words(title)) for name, title in form.roles.items()},
-        processors={name: words(title) for name, title in form.processors.items()},
+        roles={name: Role(name, title.by_language()) for name, title in form.roles.items()},
+        processors={name: title.by_language() for name, title in form.processors.items()},
         contact=form.contact,
+        obligations={name: title.by_language() for name, title in form.obligations.items()},
     )
 
 
@@ -106,7 +108,7 @@ def _stores(source: Source[StoresFile]) -> dict[str, Store]:
             name=name,
             kind=form.kind,
             connection=form.connection,
-            title=words(form.title),
+            title=form.title.by_language(),
             backups=Period.parse(form.backups) if form.backups is not None else None,
             zone=read_zone(form.unzoned, source.spot / "stores" / name / "unzoned") if form.unzoned else None,
         )
@@ -115,13 +117,13 @@ def _stores(source: Source[StoresFile]) -> dict[str, Store]:
 
 
 def _activity(spot: Spot, form: ActivityFile, organisation: Source[OrganisationFile]) -> Activity:
-    check_activity(spot, form)
     if organisation.form is not None:
-        _check_people(spot, form, organisation)
+        _check_head(spot, form, organisation.spot.tree)
+    check_activity(spot, form)
     return Activity(
         name=form.activity,
-        title=words(form.title),
-        purpose=words(form.purpose),
+        title=form.title.by_language(),
+        purpose=form.purpose.by_language(),
         legal_basis=many(form.legal_basis),
         responsible=form.responsible,
         people=tuple(form.people),
@@ -137,9 +139,8 @@ def _activity(spot: Spot, form: ActivityFile, organisation: Source[OrganisationF
     )
 
 
-def _check_people(spot: Spot, form: ActivityFile, organisation: Source[OrganisationFile]) -> None:
-    """Roles and processors are those of organisation.yaml."""
-    head = organisation.spot.tree
+def _check_head(spot: Spot, form: ActivityFile, head: Tree) -> None:
+    """Roles, processors and obligations are those of organisation.yaml."""
     roles, processors = head.names("roles"), head.names("processors")
     _check_known(form.responsible, roles, "a role of organisation.yaml", spot / "responsible")
     for number, name in enumerate(form.processors):
@@ -148,6 +149,19 @@ def _check_people(spot: Spot, form: ActivityFile, organisation: Source[Organisat
         if not isinstance(rule.keep, str):
             here = spot / "rules" / name / "keep" / "confirm_by"
             _check_known(rule.keep.confirm_by, roles, "a role of organisation.yaml", here)
+    if not head.is_broken(("obligations",)):
+        _check_obligations(spot, form, head.names("obligations"))
+
+
+def _check_obligations(spot: Spot, form: ActivityFile, known: Iterable[str]) -> None:
+    """An unknown one is broken from here on: that nothing answers it would be said of a slip of the pen."""
+    places = [(name, spot / "serves" / number) for number, name in enumerate(form.serves)]
+    places += [(name, spot / "not_automated" / name) for name in form.not_automated]
+    for name, place in places:
+        if name not in known:
+            expected = one_of("an obligation of organisation.yaml", name, known)
+            place.report(f'found "{name}", expected {expected}', key=name in place.path)
+            spot.tree.broken.add(place.path)
 
 
 def _check_names(sources: Sources) -> None:
@@ -199,8 +213,3 @@ def _rules(sources: Sources, estate: Estate, floors: Mapping[str, Floor]) -> lis
 def _check_known(name: str, known: Iterable[str], what: str, spot: Spot) -> None:
     if name not in known:
         spot.expected(one_of(what, name, known))
-
-
-def words(form: Words) -> dict[str, str]:
-    """Words by language."""
-    return {"nb": form.nb, "en": form.en}

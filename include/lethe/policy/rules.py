@@ -17,7 +17,6 @@ from lethe.policy.format import (
     LimitsForm,
     RuleForm,
     UntilFloor,
-    Words,
 )
 from lethe.policy.kinds import many
 from lethe.policy.problems import Spot
@@ -76,7 +75,8 @@ def resolve_rule(form: RuleForm, activity: str, spot: Spot, estate: Estate, floo
         leaders=estate.leaders(dataset, _floors_above(action, floors)),
         limits=_limits(form.limits),
         order=form.order,
-        title=_title(form.title, form.since),
+        title=form.title.by_language(),
+        since=form.since.by_language() if form.since else {},
     )
 
 
@@ -107,12 +107,6 @@ def _keep(form: RuleForm) -> tuple[Period, Assumption | None]:
 
 def _limits(form: LimitsForm) -> Limits:
     return Limits(form.rows, float(form.share.removesuffix("%")) / 100)
-
-
-def _title(title: Words, since: Words | None) -> dict[str, str]:
-    """The words of a rule by language; what its period counts from stands under `since-nb` and `since-en`."""
-    starts = {"since-nb": since.nb, "since-en": since.en} if since else {}
-    return {"nb": title.nb, "en": title.en, **starts}
 
 
 def _action(steps: Steps, spot: Spot) -> Delete | Anonymise | None:

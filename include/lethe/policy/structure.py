@@ -36,7 +36,7 @@ _STAND_INS: Mapping[str, Any] = {  # what a broken head is filled up with, so th
     "activity": "unknown", "title": _WORDS, "purpose": _WORDS, "legal_basis": "-", "responsible": "unknown",
     "people": ["-"], "measures": ["-"], "controller": "-", "represented_by": "-", "privacy_officer": "unknown",
     "contact": "-", "time_zone": "Europe/Oslo", "fiscal_year_end": "12-31", "languages": ["en"], "roles": {},
-    "processors": {},
+    "processors": {}, "obligations": {},
 }  # fmt: skip
 
 

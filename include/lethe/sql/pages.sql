@@ -8,4 +8,6 @@ WHERE p.rule = coalesce(%(rule)s, p.rule) AND p.digest = coalesce(%(digest)s, p.
 ORDER BY p.made_at DESC, p.rule LIMIT %(limit)s
 
 -- name: runs
-SELECT run, state, at FROM lethe.run WHERE plan = %(digest)s ORDER BY at, run
+SELECT run, state, at, coalesce((leaf::jsonb #>> '{counts,rows}')::bigint, 0),
+       coalesce((leaf::jsonb #>> '{counts,reach}')::bigint, 0)
+FROM lethe.run WHERE plan = %(digest)s ORDER BY at, run

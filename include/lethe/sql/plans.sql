@@ -24,6 +24,9 @@ ORDER BY a.at DESC LIMIT 1
 SELECT p.body FROM lethe.plan p JOIN lethe.approval a ON a.plan = p.digest
 WHERE p.rule = %(rule)s AND p.rule_digest = %(rule_digest)s AND a.approved ORDER BY a.at DESC LIMIT 1
 
+-- name: finished
+SELECT count(*) FROM lethe.plan WHERE rule = %(rule)s AND today = %(today)s AND finished_at IS NOT NULL
+
 -- name: approved_rules
 SELECT DISTINCT p.rule FROM lethe.plan p JOIN lethe.approval a ON a.plan = p.digest
 WHERE a.approved AND p.finished_at IS NULL ORDER BY p.rule

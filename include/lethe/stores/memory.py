@@ -24,7 +24,6 @@ from lethe.evidence.leaf import batch_leaf, canonical
 from lethe.model import (
     Anonymise,
     ColumnRef,
-    Condition,
     Dataset,
     Done,
     Kin,
@@ -41,6 +40,7 @@ from lethe.model import (
     Survey,
     Way,
 )
+from lethe.reach import conditions_of, datasets_of
 
 Row = dict[str, Any]
 
@@ -93,7 +93,9 @@ class MemoryStore:
     def check(self, rule: Rule) -> tuple[str, ...]:
         """SchemaMismatch when a dataset has no rows' place, a clock is no date, or the rule aggregates."""
         problems = [
-            f"dataset {d.name}: not found in memory" for d in _touched(rule) if d.name not in self.memory.tables
+            f"dataset {dataset.name}: not found in memory"
+            for dataset in datasets_of(self.policy, rule)
+            if dataset.name not in self.memory.tables
         ]
         if rule.aggregate is not None:
             problems.append("aggregate: this kind of store keeps no statistics")
@@ -167,7 +169,7 @@ class MemoryStore:
         return Remaining(rule.name, today, rows)
 
     def _fingerprint(self, rule: Rule) -> str:
-        shape = [[dataset.name, *dataset.key] for dataset in _touched(rule)]
+        shape = [[dataset.name, *dataset.key] for dataset in datasets_of(self.policy, rule)]
         return hashlib.sha256(json.dumps(shape).encode()).hexdigest()
 
     def _still_planned(self, plan: Plan, rule: Rule) -> None:
@@ -265,7 +267,7 @@ class View:
 
     def unseen(self, rule: Rule) -> Iterator[str]:
         """Values that a condition, hold or floor names and that occur nowhere, as `schema.table.column = value`."""
-        for dataset, condition in sorted(set(_conditions(rule)), key=str):
+        for dataset, condition in sorted(set(conditions_of(rule)), key=str):
             home, column = self._owner(dataset, condition.at), condition.at.column
             seen = {as_text(row[column]) for row in self.memory.tables[home.name] if row[column] is not None}
             unseen = (value for value in condition.values if value not in seen)
@@ -278,7 +280,7 @@ class View:
 
     def _record(self, dataset: Dataset, row: Row, down: tuple[Kin, ...] = (), up: tuple[Kin, ...] = ()) -> Record:
         kin = [
-            (k, self._record(k.dataset, r, down=k.kin))
+            (k, self._record(k.dataset, r, down=k.kin, up=k.others))
             for k in down
             for r in self.referring(k.dataset, k.relation, row)
         ]
@@ -342,22 +344,3 @@ def _means(relation: Relation, row: Row) -> bool:
         return True
     value = row[relation.when.at.column]
     return value is not None and as_text(value) in relation.when.values
-
-
-def _touched(rule: Rule) -> list[Dataset]:
-    """The rule's dataset and all that shares its rows' fate."""
-    datasets, pending = [rule.dataset], [*rule.followers, *rule.leaders]
-    while pending:
-        kin = pending.pop(0)
-        datasets.append(kin.dataset)
-        pending += kin.kin
-    return datasets
-
-
-def _conditions(rule: Rule) -> Iterator[tuple[Dataset, Condition]]:
-    pending = [(rule.dataset, rule.when, rule.floors, (*rule.followers, *rule.leaders))]
-    while pending:
-        dataset, when, floors, others = pending.pop(0)
-        for condition in (*when, *dataset.held_when, *(each for floor in floors for each in floor.when)):
-            yield dataset, condition
-        pending += [(kin.dataset, (), kin.floors, kin.kin) for kin in others]

@@ -11,7 +11,8 @@ import psycopg
 import rfc8785
 
 from lethe.errors import SchemaMismatch
-from lethe.model import Aggregate, Anonymise, ColumnRef, Dataset, Delete, Floor, Kin, Policy, Rule
+from lethe.model import Aggregate, Anonymise, ColumnRef, Dataset, Delete, Policy, Rule
+from lethe.reach import datasets_of, floors_of, kin_of, references_of
 from lethe.stores.postgres.live import Inbound, Table, read_dataset, read_table
 
 CLOCK_TYPES = ("date", "timestamp with time zone", "timestamp without time zone")
@@ -47,7 +48,7 @@ class Agreed:
 
 def agree(conn: psycopg.Connection, policy: Policy, rule: Rule) -> Agreed:
     """Read the live schema of everything that `rule` touches or reads; SchemaMismatch with every difference."""
-    wanted = {dataset.name: dataset for dataset in involved(policy, rule)}
+    wanted = {dataset.name: dataset for dataset in datasets_of(policy, rule)}
     found = {name: read_dataset(conn, dataset) for name, dataset in wanted.items()}
     problems = [
         f"table {d.schema}.{d.table} (dataset {name}): not found in the database; correct the policy or the connection"
@@ -66,52 +67,9 @@ def agree(conn: psycopg.Connection, policy: Policy, rule: Rule) -> Agreed:
     return agreed
 
 
-def involved(policy: Policy, rule: Rule) -> Iterator[Dataset]:
-    """The datasets that are touched, and those that clocks, conditions and floors are read from."""
-    yield from rule.datasets()
-    yield from (kin.dataset for kin in all_kin(rule))
-    for dataset, ref in references(rule):
-        yield from along(policy, dataset, ref.path)
-
-
-def along(policy: Policy, dataset: Dataset, path: tuple[str, ...]) -> Iterator[Dataset]:
-    """The datasets that a path of relations leads through, the start left out."""
-    for name in path:
-        dataset = policy.datasets[dataset.relations[name].to]
-        yield dataset
-
-
-def references(rule: Rule) -> Iterator[tuple[Dataset, ColumnRef]]:
-    """Every column that the rule reads to come to its verdict, with the dataset it is read from."""
-    yield rule.dataset, rule.clock.at
-    for condition in (*rule.when, *rule.dataset.held_when):
-        yield rule.dataset, condition.at
-    for kin in all_kin(rule):
-        yield from ((kin.dataset, condition.at) for condition in kin.dataset.held_when)
-    for dataset, floor in _all_floors(rule):
-        for ref in (floor.clock.at if floor.clock else None, floor.until, *(c.at for c in floor.when)):
-            if ref is not None:
-                yield dataset, ref
-
-
-def all_kin(rule: Rule) -> Iterator[Kin]:
-    """Whatever shares the fate of the rule's rows, down and up."""
-    pending = [*rule.followers, *rule.leaders]
-    while pending:
-        kin = pending.pop(0)
-        yield kin
-        pending += kin.kin
-
-
-def _all_floors(rule: Rule) -> Iterator[tuple[Dataset, Floor]]:
-    yield from ((rule.dataset, floor) for floor in rule.floors)
-    for kin in all_kin(rule):
-        yield from ((kin.dataset, floor) for floor in kin.floors)
-
-
 def _columns(agreed: Agreed, rule: Rule) -> Iterator[str]:
-    wanted = {(agreed.owner(dataset, ref).name, ref.column) for dataset, ref in references(rule)}
-    for dataset in {d.name: d for d in involved(agreed.policy, rule)}.values():
+    wanted = {(agreed.owner(dataset, ref).name, ref.column) for dataset, ref in references_of(rule)}
+    for dataset in {d.name: d for d in datasets_of(agreed.policy, rule)}.values():
         wanted |= {(dataset.name, column) for column in (*dataset.key, *dataset.personal_data)}
         for relation in dataset.relations.values():
             if relation.to in agreed.tables:
@@ -140,7 +98,7 @@ def _key(dataset: Dataset, table: Table) -> Iterator[str]:
 
 def _clock(agreed: Agreed, rule: Rule) -> Iterator[str]:
     clocks = [(rule.dataset, rule.clock)]
-    clocks += [(dataset, floor.clock) for dataset, floor in _all_floors(rule) if floor.clock]
+    clocks += [(dataset, floor.clock) for dataset, floor in floors_of(rule) if floor.clock]
     for dataset, clock in clocks:
         type_ = agreed.type_of(dataset, clock.at)
         if type_ not in CLOCK_TYPES:
@@ -206,7 +164,7 @@ def _follows(rule: Rule, dataset: Dataset, key: Inbound) -> bool:
         kin.relation.to == dataset.name
         and f"{kin.dataset.schema}.{kin.dataset.table}" == key.table
         and dict(kin.relation.columns) == pairs
-        for kin in all_kin(rule)
+        for kin in kin_of(rule)
     )
 
 

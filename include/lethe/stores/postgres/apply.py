@@ -154,7 +154,8 @@ def apply_range(conn: psycopg.Connection, work: Work, shard: Shard, pace: Pace) 
         for lock in follower_locks(predicate, where):
             one(conn, lock)
         statement, names = deed(predicate, where)
-        rows, *others = one(conn, statement)
+        done = conn.execute(statement)
+        rows, *others = (done.fetchone() or ()) if done.description else (done.rowcount,)
         reach: Counter[str] = Counter()
         for name, count in zip(names, others, strict=True):  # a dataset that several ways lead to stands there as often
             reach[name] += count

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from psycopg.sql import SQL, Composable, Identifier
 
 from lethe.model import Aggregate, Anonymise, Dataset, Policy, Rule, Store
+from lethe.reach import along, datasets_of
 from lethe.sql import script
-from lethe.stores.postgres.agree import along, involved
 from lethe.stores.postgres.predicate import table_name
 
 WORKER = "lethe_worker"
@@ -55,7 +55,7 @@ def grants(policy: Policy, store: Store, role: str = WORKER) -> str:
 def _schemas(policy: Policy, store: Store) -> Iterator[Identifier]:
     for rule in policy.rules.values():
         if rule.dataset.store == store.name:
-            yield from (Identifier(dataset.schema) for dataset in involved(policy, rule))
+            yield from (Identifier(dataset.schema) for dataset in datasets_of(policy, rule))
 
 
 def _wanted(policy: Policy, store: Store) -> Iterator[tuple[Composable, Identifier]]:
@@ -63,7 +63,7 @@ def _wanted(policy: Policy, store: Store) -> Iterator[tuple[Composable, Identifi
     for rule in policy.rules.values():
         if rule.dataset.store != store.name:
             continue
-        yield from ((SQL("SELECT"), table_name(dataset)) for dataset in involved(policy, rule))
+        yield from ((SQL("SELECT"), table_name(dataset)) for dataset in datasets_of(policy, rule))
         for dataset in _locked(policy, rule):  # a row lock asks for UPDATE on some column
             yield SQL("UPDATE ({})").format(Identifier(dataset.key[0])), table_name(dataset)
         if isinstance(rule.action, Anonymise):

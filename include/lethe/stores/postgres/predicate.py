@@ -17,6 +17,8 @@ from lethe.model import NO_REASON, Anonymise, Clock, ColumnRef, Condition, Datas
 from lethe.stores.postgres.agree import Agreed
 
 NEVER = SQL("false")
+FIRST = SQL("'0001-01-01'")
+"""What lies before the first year, -infinity with it, is no date that anybody meant."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ class Predicate:
         last = cutoff(question.today, rule.keep)
         tests = [
             _up_to(self.clock, self.clock_type, rule.clock, last, question.agreed),
-            SQL("{} > '-infinity'").format(self.clock),
+            SQL("{} >= {}").format(self.clock, FIRST),
         ]
         if rule.clock.unset:
             unset = _unset(self.clock, self.clock_type, rule.clock, question.agreed)
@@ -216,7 +218,7 @@ def protection(
     for number, kin in enumerate((*followers, *leaders)):
         inner = Scope(scope.agreed, kin.dataset, f"{scope.alias}k{number}")
         down = number < len(followers)
-        nested = {"followers" if down else "leaders": kin.kin}
+        nested = {"followers": kin.kin, "leaders": kin.others} if down else {"leaders": kin.kin}
         ends = (inner.alias, scope.alias) if down else (scope.alias, inner.alias)
         for reason, test in protection(question, inner, kin.floors, **nested).items():
             if test is not NEVER:
@@ -264,7 +266,7 @@ def _under(question: Question, scope: Scope, floor: Floor) -> Composable:
 
 
 def _undated(column: Composable, type_: str, clock: Clock, agreed: Agreed) -> Composable:
-    tests: list[Composable] = [SQL("{} IS NULL").format(column), SQL("{} = '-infinity'").format(column)]
+    tests: list[Composable] = [SQL("{} IS NULL").format(column), SQL("{} < {}").format(column, FIRST)]
     if clock.unset:
         tests.append(_unset(column, type_, clock, agreed))
     return _any(tests)

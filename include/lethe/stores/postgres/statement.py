@@ -66,27 +66,32 @@ def _cast(clock_type: str) -> str:
 def deed(predicate: Predicate, where: Range) -> tuple[Composed, tuple[str, ...]]:
     """The statement of one batch, and the datasets that follow.
 
-    It returns one row: how many rows of the rule's own dataset, then how many of each following dataset.
+    Its row count is that of the rule's own dataset. Where something follows or is added up it returns one row instead:
+    that count, then how many of each following dataset.
     """
-    rule = predicate.question.rule
-    if not predicate.joins and not rule.followers:  # as a person would write it: the predicate in the statement itself
-        ctes = _change(predicate, where, None, SQL("{} AND {}").format(within(predicate, where), predicate.due))
-        return _counting(ctes, []), ()
-    tree = list(_tree(rule.followers))
-    here = SQL("t.ctid = {}.{}").format(Identifier(_DUE), Identifier(_TID))
-    if not (where.way is Way.INDEX and rule.clock.at.path):  # the range again: it spares a look at the whole table
-        here = SQL("{} AND {}").format(here, within(predicate, where))
-    ctes = [
-        _due(predicate, where),
-        *(_follow(alias, parent, follower) for alias, parent, follower in tree),
-        *_change(predicate, where, Identifier(_DUE), here),
-    ]
+    rule, tree = predicate.question.rule, list(_tree(predicate.question.rule.followers))
+    before: list[Composable] = []
+    if not predicate.joins and not tree:  # as a person would write it: the predicate in the statement itself
+        change = _change(predicate, where, None, SQL("{} AND {}").format(within(predicate, where), predicate.due))
+    else:
+        here = SQL("t.ctid = {}.{}").format(Identifier(_DUE), Identifier(_TID))
+        if not (where.way is Way.INDEX and rule.clock.at.path):  # the range again: it spares a look at the whole table
+            here = SQL("{} AND {}").format(here, within(predicate, where))
+        before = [_due(predicate, where), *(_follow(alias, parent, follower) for alias, parent, follower in tree)]
+        change = _change(predicate, where, Identifier(_DUE), here)
+    if not tree and rule.aggregate is None:  # handing on every row only to count it would take half as long again
+        return SQL("{}{}").format(_with(before), change), ()
+    ctes = [*before, *_handed_on(predicate, change)]
     return _counting(ctes, [alias for alias, _, _ in tree]), tuple(f.dataset.name for _, _, f in tree)
+
+
+def _with(ctes: list[Composable]) -> Composable:
+    return SQL("WITH {} ").format(SQL(", ").join(ctes)) if ctes else SQL("")
 
 
 def _counting(ctes: list[Composable], others: list[str]) -> Composed:
     counts = [SQL("(SELECT count(*) FROM {})").format(Identifier(name)) for name in ["gone", *others]]
-    return SQL("WITH {} SELECT {}").format(SQL(", ").join(ctes), SQL(", ").join(counts))
+    return SQL("{}SELECT {}").format(_with(ctes), SQL(", ").join(counts))
 
 
 def _tree(followers: tuple[Kin, ...], parent: str = _DUE) -> Iterator[tuple[str, str, Kin]]:
@@ -123,24 +128,27 @@ def _follow(alias: str, parent: str, follower: Kin) -> Composable:
     )
 
 
-def _change(predicate: Predicate, where: Range, source: Identifier | None, test: Composable) -> list[Composable]:
-    """The deletion or update as CTE `gone`, and behind it the aggregation of what went."""
+def _change(predicate: Predicate, where: Range, source: Identifier | None, test: Composable) -> Composable:
+    """The deletion or update."""
     rule = predicate.question.rule
     if isinstance(rule.action, Anonymise):
         assignments = SQL(", ").join(
             SQL("{} = {}").format(Identifier(name), Literal(value)) for name, value in rule.action.fields.items()
         )
         origin = SQL(" FROM {}").format(source) if source else SQL("")
-        change = SQL("UPDATE ONLY {} AS t SET {}{} WHERE {} RETURNING 1")
-        return [SQL("gone AS ({})").format(change.format(where.relation, assignments, origin, test))]
+        return SQL("UPDATE ONLY {} AS t SET {}{} WHERE {}").format(where.relation, assignments, origin, test)
     origin = SQL(" USING {}").format(source) if source else SQL("")
-    returned = grouped(predicate, rule.aggregate) if rule.aggregate else SQL("1")
-    gone = SQL("gone AS (DELETE FROM ONLY {} AS t{} WHERE {} RETURNING {})").format(
-        where.relation, origin, test, returned
-    )
-    if rule.aggregate is None:
+    return SQL("DELETE FROM ONLY {} AS t{} WHERE {}").format(where.relation, origin, test)
+
+
+def _handed_on(predicate: Predicate, change: Composable) -> list[Composable]:
+    """The change as CTE `gone`, and behind it the aggregation of what went."""
+    aggregate = predicate.question.rule.aggregate
+    returned = grouped(predicate, aggregate) if aggregate else SQL("1")
+    gone = SQL("gone AS ({} RETURNING {})").format(change, returned)
+    if aggregate is None:
         return [gone]
-    return [gone, SQL("added AS ({})").format(add_up(predicate, rule.aggregate, Identifier("gone")))]
+    return [gone, SQL("added AS ({})").format(add_up(predicate, aggregate, Identifier("gone")))]
 
 
 def grouped(predicate: Predicate, aggregate: Aggregate) -> Composable:

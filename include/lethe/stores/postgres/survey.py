@@ -13,7 +13,8 @@ import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from lethe.deadlines import cutoff, next_day, start_of
-from lethe.model import Condition, Dataset, Delete, Kin, Reason, Shard, Survey, Way
+from lethe.model import Delete, Kin, Reason, Shard, Survey, Way
+from lethe.reach import conditions_of
 from lethe.stores.postgres.live import Part
 from lethe.stores.postgres.predicate import Predicate, Question, link, table_name
 
@@ -96,7 +97,7 @@ def _reach(conn: psycopg.Connection, predicate: Predicate) -> Iterator[tuple[str
 def _unseen(conn: psycopg.Connection, question: Question) -> Iterator[str]:
     """Values that a condition, hold, floor or relation names and that occur nowhere: a misspelling looks like this."""
     asked = set()
-    for dataset, condition in _conditions(question):
+    for dataset, condition in conditions_of(question.rule):
         owner = question.agreed.owner(dataset, condition.at)
         for value in condition.values:
             if (owner.name, condition.at.column, value) in asked:
@@ -108,19 +109,6 @@ def _unseen(conn: psycopg.Connection, question: Question) -> Iterator[str]:
             found = conn.execute(query).fetchone()
             if found is not None and not found[0]:
                 yield f"{owner.schema}.{owner.table}.{condition.at.column} = {value}"
-
-
-def _conditions(question: Question) -> Iterator[tuple[Dataset, Condition]]:
-    rule = question.rule
-    pending = [(rule.dataset, rule.when, rule.floors, (*rule.followers, *rule.leaders))]
-    while pending:
-        dataset, when, floors, others = pending.pop(0)
-        conditions = [*when, *dataset.held_when, *(condition for floor in floors for condition in floor.when)]
-        yield from ((dataset, condition) for condition in conditions)
-        for kin in others:
-            if kin.relation.when is not None and kin in rule.followers:
-                yield kin.dataset, kin.relation.when
-            pending.append((kin.dataset, (), kin.floors, kin.kin))
 
 
 def _shards(conn: psycopg.Connection, predicate: Predicate, by_part: dict[int, dict[Reason, int]]) -> Iterator[Shard]:
