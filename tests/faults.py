@@ -10,11 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from support import Database
-
 from lethe.model import Plan, Receipt
 from lethe.run import Lethe
 from lethe.stores.postgres.apply import Pace
+from support import Database
 
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
 

@@ -18,12 +18,12 @@ from zoneinfo import ZoneInfo
 
 import yaml
 from hypothesis import strategies as st
-from support import write_policy
 
 from lethe.deadlines import Period, Unbounded, YearEnd, cutoff, start_of
 from lethe.model import Policy, Reason, Rule
 from lethe.policy import load
 from lethe.stores.memory import Memory, Row, key_text
+from support import write_policy
 
 OSLO = ZoneInfo("Europe/Oslo")
 

@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 import jsonschema
 import pytest
-from support import Database, write_policy
 
 from lethe import clock
 from lethe.errors import BoundExceeded, SchemaMismatch, Stale
@@ -24,6 +23,7 @@ from lethe.policy import load
 from lethe.stores import DataStore
 from lethe.stores.memory import Memory, MemoryStore, Row
 from lethe.stores.postgres import PostgresStore
+from support import Database, write_policy
 
 TODAY = date(2025, 3, 1)
 RUN = "0123456789abcdef0123456789abcdef"

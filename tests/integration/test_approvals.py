@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from faults import ACTIVITY, DUE, NOW, SCHEMA, act, again, answer, approved, customers
 
+from faults import ACTIVITY, DUE, NOW, SCHEMA, act, again, answer, approved, customers
 from lethe.errors import NotApproved, StoreRefused
 from lethe.model import Verdict
 from lethe.run import Lethe

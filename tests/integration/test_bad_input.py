@@ -7,7 +7,10 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
+
 from faults import (
     ACTIVITY,
     BLOCKY,
@@ -23,11 +26,11 @@ from faults import (
     wait_until,
     waiting,
 )
-from psycopg.conninfo import make_conninfo
-from support import STORES, Database, write_policy
-
 from lethe.errors import ConfigError, LetheError, StoreRefused, StoreUnreachable
+from lethe.model import Reason
 from lethe.run import Lethe
+from lethe.stores.postgres.connection import tell
+from support import STORES, Database, write_policy
 
 TWO_STORES = STORES + "  shop: {kind: postgres, connection: shop, title: {nb: Butikk, en: Shop}}\n"
 TWO_RULES = (
@@ -284,14 +287,19 @@ def test_a_clock_full_of_nulls_means_nothing_is_due(open_lethe) -> None:
     assert customers(lethe) == 100
 
 
-def test_a_date_that_the_driver_cannot_read_is_no_lost_connection_and_is_not_told(open_lethe) -> None:
+def test_a_date_before_the_year_1_is_no_date(open_lethe) -> None:
     lethe = open_lethe(ACTIVITY, SCHEMA + "UPDATE customer SET ended_on = '0044-03-15 BC' WHERE id = 1")
-    with pytest.raises(
-        StoreRefused, match=r"store crm, rule ex-customers: the driver gave up.*before the year 1"
-    ) as found:
-        lethe.plan("ex-customers", NOW, "run")
-    assert "0044" not in str(found.value)
-    assert customers(lethe) == 100
+    plan = approved(lethe)
+    assert plan.survey.because(Reason.UNDATED) == 1
+    assert act(lethe, plan) == DUE - 1
+    assert lethe.database.rows("SELECT id FROM customer WHERE id = 1") == [(1,)]
+
+
+def test_what_the_driver_cannot_read_is_not_taken_for_a_lost_connection() -> None:
+    told = tell("crm", psycopg.DataError("date too small: 'Kari Nordmann'"), "ex-customers")
+    assert isinstance(told, StoreRefused)
+    assert str(told).startswith("store crm, rule ex-customers: the driver gave up with DataError: ")
+    assert "Kari" not in str(told)
 
 
 def test_an_empty_table_means_nothing_is_due(open_lethe) -> None:

@@ -6,8 +6,8 @@ import traceback
 
 import psycopg
 import pytest
-from faults import ACTIVITY, NOW, SCHEMA, accounted, act, acting, answer, environment
 
+from faults import ACTIVITY, NOW, SCHEMA, accounted, act, acting, answer, environment
 from lethe.errors import StoreError
 
 PLANTED = ("Gunnhild Åsmundsdatter", "gunnhild@fjordvik.example", "17057412345", "2024-01-17")

@@ -2,8 +2,8 @@
 
 import psycopg
 import pytest
-from faults import NOW, accounted, act, answer
 
+from faults import NOW, accounted, act, answer
 from lethe.model import Verdict
 from lethe.run import Lethe
 from lethe.stores.postgres.grants import grants
@@ -172,9 +172,8 @@ def test_and_nothing_more(granted, statement: str) -> None:
 @pytest.fixture(scope="module")
 def granted(server, tmp_path_factory):
     """One database for all that must fail: nothing in it changes."""
-    from support import Database, write_policy
-
     from lethe.policy import load
+    from support import Database, write_policy
 
     server.ensure_database("test_grants", "postgres", ("lethe_worker", "lethe_officer"))
     database = Database(server, "test_grants")

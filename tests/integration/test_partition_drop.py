@@ -5,8 +5,8 @@ import threading
 from datetime import timedelta
 
 import pytest
-from faults import NOW, accounted, act, acting, again, answer, environment, wait_until, waiting
 
+from faults import NOW, accounted, act, acting, again, answer, environment, wait_until, waiting
 from lethe.errors import BoundExceeded, StoreRefused, StoreUnreachable
 from lethe.model import Plan, Verdict, Way
 from lethe.run import Lethe

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from faults import ACTIVITY, DUE, NOW, SCHEMA, accounted, act, again, answer, approved, at_pace, customers
-from support import write_policy
 
+from faults import ACTIVITY, DUE, NOW, SCHEMA, accounted, act, again, answer, approved, at_pace, customers
 from lethe.errors import BoundExceeded, NotApproved, PlanError, PolicyError, SchemaMismatch, Stale
 from lethe.model import Verdict
+from support import write_policy
 
 
 def untouched(lethe) -> bool:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faults import ACTIVITY, DATASET, NOW, RULE, SCHEMA, act, approved, customers
-from support import Database, write_policy
 
+from faults import ACTIVITY, DATASET, NOW, RULE, SCHEMA, act, approved, customers
 from lethe.errors import SchemaMismatch
 from lethe.run import Lethe
+from support import Database, write_policy
 
 HEAD = "store crm, rule ex-customers: "
 

@@ -14,8 +14,6 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from psycopg import sql
 from psycopg.adapt import Loader
-from random_estate import KEYS, SCHEMA, Case, cases
-from support import Database, write_policy
 
 from lethe.deadlines import Unbounded
 from lethe.errors import SchemaMismatch
@@ -26,6 +24,8 @@ from lethe.stores.memory import Memory, MemoryStore, Row, View, key_text
 from lethe.stores.postgres import PostgresStore
 from lethe.stores.postgres.predicate import Predicate, table_name
 from lethe.stores.postgres.predicate import key_text as key_sql
+from random_estate import KEYS, SCHEMA, Case, cases
+from support import Database, write_policy
 
 UNBOUNDED = {each.value.encode(): each for each in Unbounded}
 

@@ -6,8 +6,8 @@ import sys
 import time
 
 import pytest
-from faults import ACTIVITY, BLOCKY, NOW, accounted, act, acting, approved, at_pace, customers, environment
 
+from faults import ACTIVITY, BLOCKY, NOW, accounted, act, acting, approved, at_pace, customers, environment
 from lethe.model import Way
 from lethe.run import Lethe
 from lethe.stores.postgres.apply import Pace

@@ -5,6 +5,7 @@ import sys
 import threading
 
 import pytest
+
 from faults import (
     ACTIVITY,
     BLOCKY,
@@ -19,7 +20,6 @@ from faults import (
     leaves,
     wait_until,
 )
-
 from lethe.errors import StoreRefused
 from lethe.stores.postgres.apply import HOLDS_LOCK
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 from dateutil.relativedelta import relativedelta
-from support import write_policy
 
 from lethe.model import Policy, Reason, Verdict
 from lethe.plan import make_plan
 from lethe.policy import load
 from lethe.stores.memory import Memory, MemoryStore, Row
+from support import write_policy
 
 ACTIVITY = """
 serves: [R08]

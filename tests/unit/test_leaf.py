@@ -200,7 +200,7 @@ def test_counts_stand_under_known_names_only(where: str) -> None:
         ("batch", "at", "2025-03-01T02:04:05Z"),
         ("batch", "gone_from_backups", "2025-02-30"),
         ("batch", "way", "row by row"),
-        ("plan", "obligation", "R19"),
+        ("plan", "obligation", "19"),
         ("plan", "v", 2),
         ("approval", "decision", "perhaps"),
         ("approval", "approver", "kari.nordmann"),

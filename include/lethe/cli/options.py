@@ -20,7 +20,7 @@ now_option = click.option(
     "now",
     metavar="DATE|TIME",
     callback=lambda _context, _option, text: _moment(text),
-    help="The day, or the moment with its zone, to plan for; this moment when left out. Never later than it is.",
+    help="The day, or the moment with its zone, to plan for; this moment when left out. Nothing is done ahead of time.",
 )
 
 

@@ -82,6 +82,13 @@ def title(plan: Plan, policy: Policy, lang: str) -> str:
     return rule.title[lang] if rule else plan.rule
 
 
+def obligation(plan: Plan, policy: Policy, lang: str) -> str:
+    """The obligation that the plan's rule serves, with its words where the organisation gives them."""
+    found = policy.rules[plan.rule].obligation
+    words = policy.organisation.obligations.get(found, {}).get(lang)
+    return f"{found}: {words}" if words else found
+
+
 def answered(entry: Entry, policy: Policy, say: Speech) -> str:
     """Who said what, and where; or that nobody did."""
     listed = entry.listed

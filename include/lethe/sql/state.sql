@@ -12,12 +12,20 @@ CREATE TABLE IF NOT EXISTS lethe.plan (
 );
 CREATE INDEX IF NOT EXISTS plan_rule ON lethe.plan (rule, made_at DESC);
 
--- Who a random approver id stands for; goes when `until` is past.
+-- Who a random approver id stands for; the person is forgotten when `until` is past, the id stays with its answers.
 CREATE TABLE IF NOT EXISTS lethe.approver (
     id     text PRIMARY KEY,
-    person text NOT NULL,
+    person text,
     until  date NOT NULL DEFAULT (current_date + interval '5 years')::date
 );
+CREATE OR REPLACE FUNCTION lethe.forget_approvers() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+    UPDATE lethe.approver SET person = NULL WHERE until < current_date AND person IS NOT NULL;
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER forget_approvers AFTER INSERT ON lethe.approver
+    FOR EACH STATEMENT EXECUTE FUNCTION lethe.forget_approvers();
 
 CREATE TABLE IF NOT EXISTS lethe.approval (
     plan     text PRIMARY KEY REFERENCES lethe.plan,

@@ -95,8 +95,8 @@ def tell(store: str, error: psycopg.Error, rule: str | None = None) -> StoreErro
     state, place = error.sqlstate, f"store {store}, rule {rule}" if rule else f"store {store}"
     if state is None and not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return StoreRefused(
-            f"{place}: the driver gave up with {type(error).__name__}: what the database holds is beyond it, a date before "
-            "the year 1 perhaps; nothing of an open batch was kept"
+            f"{place}: the driver gave up with {type(error).__name__}: what the database holds is beyond it, a date "
+            "before the year 1 perhaps; nothing of an open batch was kept"
         )
     if state is None or state.startswith(("08", "57P")):
         return StoreUnreachable(f"{place}: {_why_unreachable(error)}; nothing of an open batch was kept")
