@@ -36,15 +36,20 @@ def main() -> int:
     names = list(MEASURES) if "all" in asked.names else asked.names
     found: list[figures.Figure] = []
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server goes too
-    with server() as running:
-        machine = _machine(running)
-        print(machine, flush=True)
-        for name in names:
-            for figure in MEASURES[name](running, asked.quick):
-                print(f"{name}: {figure.measure}: {figure.ratio:.2f} ({figure.target})", file=sys.stderr, flush=True)
-                found.append(figure)
-    print(figures.table(found))
-    figures.write(RESULTS, found, machine)
+    machine = ""
+    try:
+        with server() as running:
+            machine = _machine(running)
+            print(machine, flush=True)
+            for name in names:
+                for figure in MEASURES[name](running, asked.quick):
+                    print(
+                        f"{name}: {figure.measure}: {figure.ratio:.2f} ({figure.target})", file=sys.stderr, flush=True
+                    )
+                    found.append(figure)
+    finally:  # what was measured is told, also when a later measure stops
+        print(figures.table(found))
+        figures.write(RESULTS, found, machine)
     return 0 if asked.quick or all(figure.met for figure in found) else 1
 
 

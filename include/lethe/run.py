@@ -171,7 +171,7 @@ class Lethe:
             if (
                 entry.plan.rule in self.policy.rules
                 and entry.plan.today <= self.today(now)
-                and not entry.answer.finished
+                and entry.answer.outcome is None
             ):
                 latest[entry.plan.rule] = entry.plan
         return tuple(plan.digest for plan in latest.values() if self.gate(plan.digest).state == "go")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 import psycopg
+from psycopg import errors
 
-from lethe.errors import PlanError
+from lethe.errors import NotApproved, PlanError
 from lethe.evidence.leaf import approval_leaf, canonical, confirmation_leaf, plan_leaf, run_leaf
 from lethe.model import Plan, Rule, Verdict
 from lethe.plan import from_json, to_json
@@ -20,32 +22,50 @@ from lethe.stores.postgres.connection import Connection, telling
 _SQL = queries("plans")
 
 
+STATES = ("waiting", "ready", "approved", "done", "stopped", "rejected", "nothing", "altered")
+"""What can have become of a plan, in the order in which a person wants to know."""
+
+
 class Answer(NamedTuple):
-    """A person's answer, if there is one, and whether the plan has been carried out."""
+    """A person's answer, if there is one, and how the plan ended: done, stopped, or None while it is open."""
 
     approved: bool | None
-    finished: bool
+    outcome: str | None
 
 
 class Listed(NamedTuple):
-    """A plan as the lists show it."""
+    """A plan as the lists show it; `digest` is the one that it was stored under."""
 
+    digest: str
     plan: Plan
     made_at: datetime
     answer: Answer
     role: str | None
     via: str | None
+    answered_at: datetime | None
 
     @property
     def state(self) -> str:
-        """What became of the plan, in one word."""
-        if self.answer.finished:
-            return "done"
+        """What became of the plan, one of STATES; one whose text was changed is altered, and is left alone."""
+        if self.plan.digest != self.digest:
+            return "altered"
+        if self.answer.outcome is not None:
+            return self.answer.outcome
         if self.answer.approved is not None:
             return "approved" if self.answer.approved else "rejected"
         if not self.plan.survey.of(Verdict.DUE):
             return "nothing"
         return "waiting" if self.plan.needs else "ready"
+
+
+class Ran(NamedTuple):
+    """How one run of a plan ended, and what all runs together had done of it by then."""
+
+    run: str
+    state: str
+    at: datetime
+    rows: int
+    reach: int
 
 
 class State:
@@ -95,9 +115,9 @@ class State:
 
     @telling
     def answer_to(self, digest: str) -> Answer:
-        """What a person answered, and whether the plan is finished."""
+        """What a person answered, and how the plan ended."""
         found = self._connection.get().execute(_SQL["state"], {"digest": digest}).fetchone()
-        return Answer(*found) if found else Answer(None, False)
+        return Answer(*found) if found else Answer(None, None)
 
     @telling
     def open_plan(self, rule: Rule, today: date | None = None) -> Plan | None:
@@ -115,7 +135,7 @@ class State:
 
     @telling
     def finished(self, rule: Rule, today: date) -> int:
-        """How many plans of the rule for this day have been carried out."""
+        """How many plans of the rule for this day have ended."""
         row = self._connection.get().execute(_SQL["finished"], {"rule": rule.name, "today": today}).fetchone()
         return int(row[0]) if row else 0
 
@@ -125,13 +145,20 @@ class State:
         return tuple(rule for (rule,) in self._connection.get().execute(_SQL["approved_rules"]).fetchall())
 
     @telling
-    def plans(self, limit: int = 50) -> tuple[Listed, ...]:
-        """The latest plans, newest first."""
-        rows = self._connection.get().execute(_SQL["list"], {"limit": limit}).fetchall()
+    def plans(self, limit: int = 50, *, rule: str | None = None, digest: str | None = None) -> tuple[Listed, ...]:
+        """The latest plans, newest first; of one rule, or the one with this digest."""
+        params = {"limit": limit, "rule": rule, "digest": digest}
         return tuple(
-            Listed(_load(body), made_at, Answer(approved, finished is not None), role, via)
-            for _, _, _, made_at, approved, role, via, finished, body in rows
+            Listed(digest, _load(body), made_at, Answer(approved, outcome), role, via, answered_at)
+            for digest, body, made_at, approved, outcome, role, via, answered_at in self._connection.get()
+            .execute(_SQL["list"], params)
+            .fetchall()
         )
+
+    @telling
+    def runs(self, digest: str) -> tuple[Ran, ...]:
+        """The runs of a plan, first to last."""
+        return tuple(Ran(*row) for row in self._connection.get().execute(_SQL["runs"], {"digest": digest}).fetchall())
 
     @telling
     def approve(self, plan: Plan, rule: Rule, *, approved: bool, role: str, via: str, person: str | None) -> bool:
@@ -140,7 +167,7 @@ class State:
         The database decides by the role that signed in whether this person may answer at all.
         """
         conn, approver = self._connection.get(), uuid4().hex
-        with conn.transaction():
+        with _only_who_may(), conn.transaction():
             conn.execute(_SQL["name_approver"], {"approver": approver, "person": person})
             params = {"plan": plan.digest, "approved": approved, "role": role, "via": via, "approver": approver}
             at = conn.execute(_SQL["approve"], params).fetchone()
@@ -154,7 +181,7 @@ class State:
     def confirm(self, rule: Rule, *, role: str) -> bool:
         """Confirm the rule's assumed period; False when it was confirmed before."""
         conn, approver = self._connection.get(), uuid4().hex
-        with conn.transaction():
+        with _only_who_may(), conn.transaction():
             conn.execute(_SQL["name_approver"], {"approver": approver, "person": None})
             params = {"rule_digest": rule.digest, "rule": rule.name, "role": role, "via": "cli", "approver": approver}
             at = conn.execute(_SQL["confirm"], params).fetchone()
@@ -188,12 +215,12 @@ class State:
             if saved.rowcount:
                 self._write(f"run/{run}/{rule.name}/{state}", leaf)
             if state == "ended" and plan is not None:
-                conn.execute(_SQL["finish"], {"digest": plan.digest})
+                conn.execute(_SQL["finish"], {"digest": plan.digest, "outcome": "done"})
 
     @telling
     def give_up(self, plan: Plan) -> None:
         """What the plan was approved for is no more: no run takes it up again."""
-        self._connection.get().execute(_SQL["finish"], {"digest": plan.digest})
+        self._connection.get().execute(_SQL["finish"], {"digest": plan.digest, "outcome": "stopped"})
 
     def _now(self) -> datetime:
         row = self._connection.get().execute(_SQL["now"]).fetchone()
@@ -210,8 +237,24 @@ class State:
         conn.execute(_SQL["write_outbox"], params)
 
 
+@contextmanager
+def _only_who_may() -> Iterator[None]:
+    """The database's refusal of an answer, in words that say who may."""
+    try:
+        yield
+    except errors.InsufficientPrivilege:
+        raise NotApproved(
+            "lethe_state: this sign-in may not answer for a person; sign in with a role that is, or is a member of, "
+            "lethe_officer"
+        ) from None
+
+
 def _load(body: str) -> Plan:
-    return from_json(json.loads(body))
+    try:
+        return from_json(json.loads(body))
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise PlanError("a stored plan is not one as this version of Lethe writes it; plan again")
 
 
 def _checked(body: str, digest: str) -> Plan:

@@ -25,8 +25,8 @@ PAGES = "Compliance Pages"
 
 _READ = (
     "Assets", "Audit Logs", "Cluster Activity", "DAG Code", "DAG Dependencies", "DAG Runs", "DAG Versions",
-    "DAG Warnings", "DAGs", "HITL Detail", "ImportError", "Jobs", "My Profile", "Pools", "Task Instances", "Task Logs",
-    "Website", "XComs", PAGES,
+    "DAG Warnings", "DAGs", "HITL Detail", "ImportError", "Jobs", "My Profile", "Plugins", "Pools",
+    "Task Instances", "Task Logs", "Website", "XComs", PAGES,
 )  # fmt: skip
 _MENU = (
     "Assets", "Audit Logs", "Browse", "Cluster Activity", "DAG Runs", "DAGs", "HITL Detail", "Jobs", "Task Instances",

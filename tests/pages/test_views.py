@@ -178,9 +178,17 @@ def test_a_plan_whose_text_was_changed_is_told_not_shown(browser: TestClient, le
     lethe.state_database.run("UPDATE lethe.plan SET body = replace(body, '\"rows\": 40', '\"rows\": 9999')")
     reply = browser.get(f"/plans/{planned.digest}")
     assert reply.status_code == 500
-    assert "it was changed after it was made" in words(reply.text)
+    assert "its stored text has another digest" in words(reply.text)
     assert browser.get("/plans.json").json()[0]["state"] == "altered"
     assert "text was altered" in words(browser.get("/plans").text)
+
+
+def test_a_plan_of_another_version_is_told_in_words(browser: TestClient, lethe: Lethe, planned: Plan) -> None:
+    lethe.state_database.run("UPDATE lethe.plan SET body = '{}'")
+    for address in ("/plans", f"/plans/{planned.digest}"):
+        reply = browser.get(address)
+        assert reply.status_code == 500
+        assert "a stored plan is not one as this version of Lethe writes it" in words(reply.text)
 
 
 def test_a_plan_of_a_rule_that_is_no_more_can_still_be_read(browser: TestClient, lethe: Lethe, planned: Plan) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from lethe.model import Plan, Policy, Verdict
-from lethe.pages.reading import Entry, Ran
 from lethe.pages.words import REASONS, WAYS, WORDS
 from lethe.plan import to_json
 from lethe.sentences import date_words, describe, meaning
+from lethe.state import Listed, Ran
 
 _SPACE = "\N{NARROW NO-BREAK SPACE}"
 
@@ -40,9 +40,9 @@ class Speech:
         return f"{moment.astimezone(self.zone):%Y-%m-%d %H:%M}"
 
 
-def summary(entry: Entry, policy: Policy) -> dict[str, Any]:
+def summary(entry: Listed, policy: Policy) -> dict[str, Any]:
     """One row of the table, as JSON data."""
-    plan, listed = entry.plan, entry.listed
+    plan = entry.plan
     return {
         "plan": entry.digest,
         "rule": plan.rule,
@@ -53,12 +53,12 @@ def summary(entry: Entry, policy: Policy) -> dict[str, Any]:
         "done": plan.survey.of(Verdict.DONE),
         "state": entry.state,
         "needs": list(plan.needs),
-        "made_at": listed.made_at.isoformat(),
+        "made_at": entry.made_at.isoformat(),
         "answer": _answer(entry),
     }
 
 
-def whole(entry: Entry, runs: tuple[Ran, ...], policy: Policy, lang: str) -> dict[str, Any]:
+def whole(entry: Listed, runs: tuple[Ran, ...], policy: Policy, lang: str) -> dict[str, Any]:
     """One plan with everything there is to know about it, as JSON data; `content` is what its digest is of."""
     return {
         **summary(entry, policy),
@@ -89,14 +89,13 @@ def obligation(plan: Plan, policy: Policy, lang: str) -> str:
     return f"{found}: {words}" if words else found
 
 
-def answered(entry: Entry, policy: Policy, say: Speech) -> str:
+def answered(entry: Listed, policy: Policy, say: Speech) -> str:
     """Who said what, and where; or that nobody did."""
-    listed = entry.listed
-    if listed.answer.approved is None:
+    if entry.answer.approved is None:
         return say("nobody yet" if entry.plan.needs else "nobody asked")
-    role = policy.organisation.roles.get(listed.role or "")
-    said = say("said yes" if listed.answer.approved else "said no", role=role.title[say.lang] if role else listed.role)
-    return f"{said} {say(f'via {listed.via}')}"
+    role = policy.organisation.roles.get(entry.role or "")
+    said = say("said yes" if entry.answer.approved else "said no", role=role.title[say.lang] if role else entry.role)
+    return f"{said} {say(f'via {entry.via}')}"
 
 
 def is_changed(plan: Plan, policy: Policy) -> bool:
@@ -128,9 +127,8 @@ def bar(plan: Plan) -> list[tuple[str, float, float]]:
     return parts
 
 
-def _answer(entry: Entry) -> dict[str, Any] | None:
-    listed = entry.listed
-    if listed.answer.approved is None:
+def _answer(entry: Listed) -> dict[str, Any] | None:
+    if entry.answer.approved is None:
         return None
     at = entry.answered_at.isoformat() if entry.answered_at else None
-    return {"approved": listed.answer.approved, "role": listed.role, "via": listed.via, "at": at}
+    return {"approved": entry.answer.approved, "role": entry.role, "via": entry.via, "at": at}

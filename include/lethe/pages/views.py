@@ -24,10 +24,10 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from lethe.errors import ConfigError, LetheError, StoreError
 from lethe.model import Policy
 from lethe.pages import shape
-from lethe.pages.reading import STATES, Entry, Reading
 from lethe.pages.words import LANGUAGES, WORDS, chosen
 from lethe.policy import load
 from lethe.run import STATE_CONNECTION
+from lethe.state import STATES, Listed, State
 
 LIMIT = 500
 """So many plans are looked through for the table: a month of seventeen rules."""
@@ -68,9 +68,9 @@ class Site:
         return _policy(self._policy_dir, newest)
 
     @contextmanager
-    def reading(self) -> Iterator[Reading]:
+    def reading(self) -> Iterator[State]:
         """lethe_state, for one request."""
-        with closing(Reading(self._conninfo(STATE_CONNECTION))) as reading:
+        with closing(State(self._conninfo(STATE_CONNECTION))) as reading:
             yield reading
 
 
@@ -109,7 +109,10 @@ def plan(request: Request, digest: str) -> Response:
     """One plan, as a person reads it before and after saying yes or no."""
     policy, speech = _site(request).policy, _speech(request)
     with _site(request).reading() as reading:
-        entry, runs = reading.entry(digest), reading.runs(digest)
+        entry = next(iter(reading.plans(1, digest=digest)), None)
+        runs = reading.runs(digest)
+        if entry is not None:
+            reading.plan(digest)  # refuses one whose text is not what it was
     if entry is None:
         text = {"title": speech("no such plan"), "text": speech("no such plan text", digest=digest[:64])}
         return _problem(request, 404, text)
@@ -175,9 +178,9 @@ def _site(request: Request) -> Site:
     return site
 
 
-def _latest(request: Request, rule: str) -> tuple[Entry, ...]:
+def _latest(request: Request, rule: str) -> tuple[Listed, ...]:
     with _site(request).reading() as reading:
-        return reading.latest(LIMIT, rule or None)
+        return reading.plans(LIMIT, rule=rule or None)
 
 
 def _speech(request: Request, policy: Policy | None = None) -> shape.Speech:

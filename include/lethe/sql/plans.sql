@@ -11,12 +11,12 @@ SELECT body FROM lethe.plan WHERE digest = %(digest)s
 SELECT digest FROM lethe.plan WHERE starts_with(digest, %(start)s) LIMIT 2
 
 -- name: state
-SELECT a.approved, p.finished_at IS NOT NULL
+SELECT a.approved, p.outcome
 FROM lethe.plan p LEFT JOIN lethe.approval a ON a.plan = p.digest WHERE p.digest = %(digest)s
 
 -- name: open_plan
 SELECT p.body FROM lethe.plan p JOIN lethe.approval a ON a.plan = p.digest
-WHERE p.rule = %(rule)s AND p.rule_digest = %(rule_digest)s AND a.approved AND p.finished_at IS NULL
+WHERE p.rule = %(rule)s AND p.rule_digest = %(rule_digest)s AND a.approved AND p.outcome IS NULL
   AND (%(today)s::date IS NULL OR p.today = %(today)s)
 ORDER BY a.at DESC LIMIT 1
 
@@ -25,19 +25,25 @@ SELECT p.body FROM lethe.plan p JOIN lethe.approval a ON a.plan = p.digest
 WHERE p.rule = %(rule)s AND p.rule_digest = %(rule_digest)s AND a.approved ORDER BY a.at DESC LIMIT 1
 
 -- name: finished
-SELECT count(*) FROM lethe.plan WHERE rule = %(rule)s AND today = %(today)s AND finished_at IS NOT NULL
+SELECT count(*) FROM lethe.plan WHERE rule = %(rule)s AND today = %(today)s AND outcome IS NOT NULL
 
 -- name: approved_rules
 SELECT DISTINCT p.rule FROM lethe.plan p JOIN lethe.approval a ON a.plan = p.digest
-WHERE a.approved AND p.finished_at IS NULL ORDER BY p.rule
+WHERE a.approved AND p.outcome IS NULL ORDER BY p.rule
 
 -- name: list
-SELECT p.digest, p.rule, p.today, p.made_at, a.approved, a.role, a.via, p.finished_at, p.body
+SELECT p.digest, p.body, p.made_at, a.approved, p.outcome, a.role, a.via, a.at
 FROM lethe.plan p LEFT JOIN lethe.approval a ON a.plan = p.digest
+WHERE p.rule = coalesce(%(rule)s, p.rule) AND p.digest = coalesce(%(digest)s, p.digest)
 ORDER BY p.made_at DESC, p.rule LIMIT %(limit)s
 
+-- name: runs
+SELECT run, state, at, coalesce((leaf::jsonb #>> '{counts,rows}')::bigint, 0),
+       coalesce((leaf::jsonb #>> '{counts,reach}')::bigint, 0)
+FROM lethe.run WHERE plan = %(digest)s ORDER BY at, run
+
 -- name: finish
-UPDATE lethe.plan SET finished_at = clock_timestamp() WHERE digest = %(digest)s AND finished_at IS NULL
+UPDATE lethe.plan SET outcome = %(outcome)s WHERE digest = %(digest)s AND outcome IS NULL
 
 -- name: name_approver
 INSERT INTO lethe.approver (id, person) VALUES (%(approver)s, coalesce(%(person)s, session_user))

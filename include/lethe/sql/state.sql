@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS lethe.plan (
     today       date NOT NULL,
     body        text NOT NULL,
     made_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
-    finished_at timestamptz
+    outcome     text CHECK (outcome IN ('done', 'stopped'))
 );
 CREATE INDEX IF NOT EXISTS plan_rule ON lethe.plan (rule, made_at DESC);
 
@@ -83,4 +83,4 @@ GRANT SELECT ON ALL TABLES IN SCHEMA lethe TO lethe_worker, lethe_officer;
 GRANT UPDATE (seq) ON lethe.store TO lethe_worker, lethe_officer;
 GRANT INSERT ON lethe.outbox, lethe.approver, lethe.approval, lethe.confirmation TO lethe_worker, lethe_officer;
 GRANT INSERT ON lethe.plan, lethe.run TO lethe_worker;
-GRANT UPDATE (finished_at) ON lethe.plan TO lethe_worker;
+GRANT UPDATE (outcome) ON lethe.plan TO lethe_worker;

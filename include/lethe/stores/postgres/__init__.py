@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from time import monotonic
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +21,9 @@ from lethe.stores.postgres.purge import purge
 from lethe.stores.postgres.remaining import remaining
 from lethe.stores.postgres.survey import survey
 
+LOOK_AGAIN = 10.0
+"""Seconds after which a run that acts reads the live schema again: a foreign key may have been added meanwhile."""
+
 
 class PostgresStore:
     """One PostgreSQL database (14 or later) under the rules of a policy; satisfies DataStore."""
@@ -30,6 +34,7 @@ class PostgresStore:
         self.pace = Pace()
         self._connection = Connection(store.name, conninfo)
         self._work: Work | None = None
+        self._looked_at = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -97,16 +102,23 @@ class PostgresStore:
         return store_id, epoch
 
     def _planned(self, plan: Plan, run: str) -> Work:
-        """The plan's work, after the live schema and the store were found to be those that were planned for."""
-        if self._work is None or self._work.plan.digest != plan.digest or self._work.run != run:
-            rule = self.policy.rules[plan.rule]
-            question = self._question(rule, plan.today, confirmed=True)
-            found = (*self._identity(rule), question.agreed.fingerprint)
-            planned = (plan.survey.store_id, plan.survey.epoch, plan.survey.fingerprint)
-            for what, now, then in zip(("store", "epoch", "schema"), found, planned, strict=True):
-                if now != then:
-                    where = f"store {self.store.name}, rule {rule.name}"
-                    raise Stale(f"{where}: the {what} is not the one that was planned for; plan again")
-            self._work = Work(plan, question, self.store, run)
-            put_back(self._connection.get(), self._work)
+        """The plan's work; the live schema and the store are looked at again every few seconds."""
+        known = self._work is not None and (self._work.plan.digest, self._work.run) == (plan.digest, run)
+        if self._work is None or not known or monotonic() > self._looked_at + LOOK_AGAIN:
+            self._work = self._look(plan, run)
+            self._looked_at = monotonic()
         return self._work
+
+    def _look(self, plan: Plan, run: str) -> Work:
+        """The plan's work, after the live schema and the store were found to be those that were planned for."""
+        rule = self.policy.rules[plan.rule]
+        question = self._question(rule, plan.today, confirmed=True)
+        found = (*self._identity(rule), question.agreed.fingerprint)
+        planned = (plan.survey.store_id, plan.survey.epoch, plan.survey.fingerprint)
+        for what, now, then in zip(("store", "epoch", "schema"), found, planned, strict=True):
+            if now != then:
+                where = f"store {self.store.name}, rule {rule.name}"
+                raise Stale(f"{where}: the {what} is not the one that was planned for; plan again")
+        work = Work(plan, question, self.store, run)
+        put_back(self._connection.get(), work)
+        return work
