@@ -26,7 +26,7 @@ SET batch = excluded.batch, upto = excluded.upto, finished = excluded.finished,
     rows = lethe.progress.rows + excluded.rows, reach = lethe.progress.reach + excluded.reach
 
 -- name: so_far
-SELECT coalesce(sum(rows), 0)::bigint, coalesce(sum(reach), 0)::bigint, coalesce(sum(batch), 0)::bigint
+SELECT coalesce(sum(rows), 0)::bigint, coalesce(sum(reach), 0)::bigint, coalesce(sum(batch) FILTER (WHERE shard >= 0), 0)::bigint
 FROM lethe.progress WHERE epoch = %(epoch)s AND plan = %(plan)s
 
 -- name: next_seq
