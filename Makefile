@@ -56,7 +56,7 @@ up: venv  ## Start the same environment and leave it running, with its pages
 down:  ## End what `make up` started
 	@if test -x $(BIN)/python; then $(BIN)/python -m demo down; fi
 
-bench: venv  ## Measure, as ratios within one run
+bench: venv  ## Measure, as ratios within one run; figures into .lethe/bench.json
 	$(BIN)/python -m bench
 
 clean: down  ## Remove everything that make made

@@ -193,7 +193,7 @@ class Filler:
             "ended_ts": self.moment(zone[0], "ts"),
             "status": self.rng.choice([*STATUS, STATUS[1], STATUS[1], None]),
             "dispute": self.seldom(self.rng.choice(DISPUTE[:2])) or self.rng.choice(["ingen", None]),
-            "delivered": self.seldom(self.rng.choice([Unbounded.FUTURE, datetime(2020, 1, 1, tzinfo=UTC)]), 0.8),
+            "delivered": datetime(2020, 1, 1, tzinfo=UTC) if self.rng.random() < 0.6 else self.moment(None, "tz"),
             "billed_d": self.billed(None, "d"),
             "billed_tz": self.billed(None, "tz"),
             "billed_ts": self.billed(zone[1], "ts"),
@@ -320,7 +320,7 @@ def _oddities(draw: st.DrawFn) -> dict[str, Any]:
     return {"unzoned": {"ended_ts": draw(zone), "billed_ts": draw(zone)}, "unset": draw(unset)}
 
 
-CLOCKS = ("ended_d", "ended_tz", "ended_ts", "billed_d", "billed_tz", "billed_ts")
+CLOCKS = ("ended_d", "ended_tz", "ended_ts", "billed_d", "billed_tz", "billed_ts", "delivered")
 PATHS = {
     "customers": [""],
     "cases": ["", "", "customer."],

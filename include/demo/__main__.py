@@ -19,24 +19,25 @@ def main() -> None:
 def up() -> None:
     """Start PostgreSQL and Airflow and leave them running."""
     environment = Environment()
+    fresh = not environment.healthy()
     environment.up()
-    Demo(environment).lay_once()
+    Demo(environment).lay_for_looking(anew=fresh)
     click.echo(f"\nAirflow  {environment.url()}")
     for user, password in environment.passwords().items():
         click.echo(f"  user {user:<9} password {password}")
 
 
 @main.command()
-@click.option("--keep", is_flag=True, help="Leave everything running afterwards, as `up` does.")
-def run(keep: bool) -> None:
+def run() -> None:
     """Sweep the invented estate through a real Airflow, start to end, and check every row."""
     environment = Environment()
+    if set(environment.status().values()) != {"stopped"}:
+        raise DemoFailed("an environment is running, and this would lay its estate anew: `make down` first")
     try:
         environment.up()
         Demo(environment).sweep()
     finally:
-        if not keep:
-            environment.down()
+        environment.down()
 
 
 @main.command()

@@ -11,6 +11,7 @@ from demo.airflow_client import AirflowClient
 from demo.configuration import database_of
 from demo.environment import ROOT, Environment
 from demo.planted import TODAY
+from lethe import clock
 from lethe.model import Verdict
 from lethe.run import Lethe
 
@@ -34,11 +35,15 @@ class Demo:
         """Build the estate anew; the administrator's addresses by store."""
         return estate_setup.lay(self._address, ROOT / "include" / "policy")
 
-    def lay_once(self) -> None:
-        """Build the estate unless there is one already."""
-        if not estate_setup.is_laid(self._address):
+    def lay_for_looking(self, *, anew: bool) -> None:
+        """Build the estate unless there is one; with `anew`, also when there is one that was swept."""
+        if not estate_setup.is_laid(self._address) or (anew and self._is_swept()):
             with self._step("seven databases of an invented company"):
                 self.lay()
+
+    def _is_swept(self) -> bool:
+        with self._worker() as lethe:
+            return any(entry.state == "done" for entry in lethe.plans(1000))
 
     def sweep(self) -> None:
         """Lay the estate, sweep it, check it; DemoFailed when a row is not as it must be."""
@@ -51,12 +56,13 @@ class Demo:
             with self.client("admin") as admin:
                 admin.unpause(SWEEP)
             with self._step(f"first sweep, as of {TODAY}: every rule is planned, and waits for a person"):
+                earlier = self._runs(platform)
                 run = platform.trigger(SWEEP, {"as_of": TODAY.isoformat()})
                 self._finished(platform, run)
             with self._step("the privacy officer's answers"):
                 answered = self._answer(officer)
             with self._step("second sweep, started by the answers: what was approved is carried out"):
-                self._carried_out(platform, run)
+                self._carried_out(platform, earlier | {run})
         with self._step("every row compared with what must become of it"):
             wrong = truth.check(stores, self.before)
         self._report(answered)
@@ -76,29 +82,34 @@ class Demo:
     def _answer(self, officer: AirflowClient) -> int:
         """Approve, as the privacy officer's user, over Airflow's REST API, every plan that waits."""
         with self._worker() as lethe:
-            waiting = sum(entry.state == "waiting" for entry in lethe.plans())
-        for approval in officer.wait_for_approvals(APPROVE, count=waiting, seconds=PATIENCE):
+            waiting = [entry.digest for entry in lethe.plans() if entry.state == "waiting"]
+        for digest in waiting:
+            (approval,) = officer.wait_for_approvals(APPROVE, f"plan__{digest}", seconds=PATIENCE)
             officer.answer(approval, "Approve")
-        self._say(f"  {waiting} approvals answered through the REST API by the user `officer` (role PrivacyOfficer).")
-        return waiting
+        asked = len(waiting)
+        self._say(f"  {asked} approvals answered through the REST API by the user `officer` (role PrivacyOfficer).")
+        return asked
 
-    def _carried_out(self, platform: AirflowClient, first: str) -> None:
-        """Wait until no approved plan is left, and the runs that carried them out ended well."""
+    def _carried_out(self, platform: AirflowClient, earlier: set[str]) -> None:
+        """Wait until no approved plan is left, and the runs that carried them out, besides earlier ones, ended well."""
         deadline = time.monotonic() + PATIENCE
         with self._worker() as lethe:
-            while lethe.state.approved_rules() or self._open(platform, SWEEP) or self._open(platform, APPROVE):
+            while (left := lethe.approved_rules(clock.now())) or self._open(platform, earlier):
                 if time.monotonic() > deadline:
-                    raise DemoFailed(
-                        f"not carried out after {PATIENCE:.0f} s: {', '.join(lethe.state.approved_rules())}"
-                    )
+                    raise DemoFailed(f"not carried out after {PATIENCE:.0f} s: {', '.join(left)}")
                 time.sleep(0.5)
         for run in platform.runs(SWEEP):
-            if run["dag_run_id"] != first:
+            if run["dag_run_id"] not in earlier:
                 self._finished(platform, run["dag_run_id"])
 
     @staticmethod
-    def _open(client: AirflowClient, dag: str) -> bool:
-        return any(run["state"] in ("queued", "running") for run in client.runs(dag))
+    def _runs(client: AirflowClient) -> set[str]:
+        return {run["dag_run_id"] for dag in (SWEEP, APPROVE) for run in client.runs(dag)}
+
+    @staticmethod
+    def _open(client: AirflowClient, earlier: set[str]) -> bool:
+        runs = [run for dag in (SWEEP, APPROVE) for run in client.runs(dag) if run["dag_run_id"] not in earlier]
+        return any(run["state"] in ("queued", "running") for run in runs)
 
     def _finished(self, client: AirflowClient, run: str) -> None:
         if client.wait(SWEEP, run, seconds=PATIENCE) != "success":

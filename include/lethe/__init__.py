@@ -1,1 +1,1 @@
-"""Lethe makes a company forget personal data when it promised to, and proves it."""
+"""Lethe deletes personal data from a company's databases on the day it is due, and leaves evidence of it."""

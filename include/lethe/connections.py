@@ -27,7 +27,7 @@ def conninfo_from_environment(connection: str, environment: Mapping[str, str] = 
     try:
         return _from_json(text) if text.lstrip().startswith("{") else _from_uri(text)
     except ValueError:
-        raise ConfigError(f"{variable}: cannot be read as an Airflow connection (URI or JSON)") from None
+        raise ConfigError(f"{variable}: cannot be read as a PostgreSQL connection of Airflow (URI or JSON)") from None
 
 
 def conninfo_from_parts(
@@ -40,8 +40,15 @@ def conninfo_from_parts(
     return make_conninfo("", **{key: value for key, value in fields.items() if value}, **known)
 
 
+def is_postgres(kind: str) -> bool:
+    """Whether a connection's type, or a URI's scheme, is one of PostgreSQL's names."""
+    return kind.lower() in ("postgres", "postgresql")
+
+
 def _from_json(text: str) -> str:
     data = json.loads(text)
+    if not is_postgres(data.get("conn_type") or "postgres"):
+        raise ValueError("not a PostgreSQL connection")
     extra = data.get("extra") or {}
     return conninfo_from_parts(
         host=data.get("host"),
@@ -55,7 +62,7 @@ def _from_json(text: str) -> str:
 
 def _from_uri(text: str) -> str:
     uri = urlsplit(text)
-    if not uri.scheme.startswith("postgres"):
+    if not is_postgres(uri.scheme):
         raise ValueError("not a PostgreSQL connection")
     query = dict(parse_qsl(uri.query))
     extra = query.pop("__extra__", None)

@@ -1,8 +1,8 @@
 """Calendar arithmetic of deadlines: pure, by calendar date, no clock of its own.
 
 A period that starts on a local date ends when its last day, date + period, is over (Regulation (EEC, Euratom) 1182/71,
-article 3); what it protects is due from 00:00 of the next day. Comparing dates instead of times of day is what makes a
-single cutoff possible: with times of day, 29 February 10:00 and 28 February 12:00 would change places after one year.
+article 3); what it protects falls due when the day after begins. Comparing dates instead of times of day is what makes
+a single cutoff possible: two moments around the end of February would otherwise swap their order one year on.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Period:
         """Read an ISO 8601 period of years, months, weeks and days; ValueError when it is none, or is empty."""
         match = _ISO_PERIOD.fullmatch(text)
         if match is None:
-            raise ValueError(f'found "{text}", expected an ISO 8601 period such as P1Y, P26M or P90D')
+            raise ValueError(f'found "{text}", expected a period in ISO 8601, for example P1Y, P26M or P90D')
         years, months, weeks, days = (int(part or 0) for part in match.groups())
         period = cls(years * 12 + months, weeks * 7 + days)
         if period == cls():

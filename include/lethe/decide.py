@@ -1,12 +1,14 @@
 """decide(): the judge of every deletion. One record, one rule, one date: a verdict with every reason.
 
-Pure. Each store's set-based SQL is held to this function by property tests.
+Pure. What a store does in SQL, for whole sets of rows, is tested against it with random rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -52,16 +54,22 @@ def start_date(clock: Clock, record: Record, zone: ZoneInfo) -> date | Literal[U
     if isinstance(value, Unbounded):
         return value
     try:
-        return None if _raw_date(value, zone) in clock.unset else local_date(value, zone, clock.zone)
+        return None if set(_written_as(value, zone, clock)) & set(clock.unset) else local_date(value, zone, clock.zone)
     except OverflowError:  # another zone's first or last hours that Python can name
         return Unbounded.FUTURE if value.year > 1 else date.min
 
 
-def _raw_date(value: date | datetime, zone: ZoneInfo) -> date:
-    """The date as it stands in the column: a sentinel is written without a thought for zones."""
-    if isinstance(value, datetime):
-        return (value.astimezone(zone) if value.tzinfo else value).date()
-    return value
+def _written_as(value: date | datetime, zone: ZoneInfo, clock: Clock) -> Iterator[date]:
+    """The dates that may have been meant: a sentinel is written without a thought for zones."""
+    if not isinstance(value, datetime):
+        yield value
+        return
+    if value.tzinfo is None:
+        yield value.date()
+        value = value.replace(tzinfo=clock.zone)
+    for each in (UTC, zone, clock.zone) if value.tzinfo else ():
+        with suppress(OverflowError):
+            yield value.astimezone(each).date()
 
 
 def _protection(
@@ -83,14 +91,18 @@ def _protection(
 def _under(floor: Floor, record: Record, today: date, zone: ZoneInfo, year_end: YearEnd) -> bool:
     if not all(_matches(condition, record, unknown=True) for condition in floor.when):
         return False
+    clock, last = floor_end(floor, today, year_end)
+    start = start_date(clock, record, zone)
+    return not isinstance(start, date) or start > last  # without a date nobody can say when it ends: it has not ended
+
+
+def floor_end(floor: Floor, today: date, year_end: YearEnd) -> tuple[Clock, date]:
+    """What a floor's end is read from, and the latest date there with which it is over."""
     if floor.until is not None:
-        return record.values.get(str(floor.until)) is None
+        return floor.until, today
     assert floor.clock is not None
     assert floor.period is not None
-    start = start_date(floor.clock, record, zone)
-    if start is None or isinstance(start, Unbounded):  # nobody can say when it ends, so it has not ended
-        return True
-    return start > fiscal_cutoff(today, floor.period, year_end)
+    return floor.clock, fiscal_cutoff(today, floor.period, year_end)
 
 
 def _matches(condition: Condition, record: Record, *, unknown: bool = False) -> bool:
@@ -100,11 +112,13 @@ def _matches(condition: Condition, record: Record, *, unknown: bool = False) -> 
 
 
 def _is_done(action: Anonymise, record: Record) -> bool:
-    return all(_text_or_none(record.values.get(column)) == target for column, target in action.fields.items())
+    return all(_is(record.values.get(column), target) for column, target in action.fields.items())
 
 
-def _text_or_none(value: object) -> str | None:
-    return None if value is None else as_text(value)
+def _is(value: object, target: str | None) -> bool:
+    if value is None or target is None:
+        return value is target
+    return value == Decimal(target) if isinstance(value, Decimal) else as_text(value) == target
 
 
 def _kin(rows: Iterable[tuple[Kin, Record]]) -> Iterator[tuple[Kin, Record]]:

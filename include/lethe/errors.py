@@ -8,11 +8,11 @@
     │   └── SchemaMismatch     the live schema is not what the policy says; carries every problem
     ├── PlanError            a plan cannot be acted on
     │   ├── NotApproved        no person has approved it, and it needs one
-    │   ├── Stale              policy, schema, store, day or mode changed since the plan was made
+    │   ├── Stale              rule, policy, schema, store or day is no longer the one it was made for
     │   └── BoundExceeded      acting went past the approved number of rows
     └── ConfigError          a connection or a setting is missing
 
-A message says what was found, what was expected and what to do. It never carries a value from a row.
+Each message names the thing found, the thing expected and the next step; values of rows are never part of it.
 """
 
 from __future__ import annotations

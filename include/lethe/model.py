@@ -9,7 +9,7 @@ Nothing here reads a clock, a file or a database.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import IntFlag, StrEnum
@@ -125,13 +125,16 @@ class Clock:
     zone: ZoneInfo | None = None
     unset: tuple[date, ...] = ()
 
+    def __str__(self) -> str:
+        return str(self.at)
+
 
 @dataclass(frozen=True)
 class Floor:
     """What a law demands to keep, for the fields it names (R13, R14).
 
-    Either a period after the end of the fiscal year that `clock` lies in, or until `until` is filled in: a delivery to
-    the archive, say. `fields` empty means the whole row.
+    Either a period that starts when the fiscal year of `clock` ends, or until the date in `until` has come: that of a
+    delivery to the archive, say. `fields` empty means the whole row.
     """
 
     name: str
@@ -142,7 +145,7 @@ class Floor:
     when: tuple[Condition, ...]
     clock: Clock | None = None
     period: Period | None = None
-    until: ColumnRef | None = None
+    until: Clock | None = None
     law: str = ""
 
 
@@ -231,15 +234,6 @@ class Rule:
     """What the period counts from, in words by language; empty when the data has a date of its own."""
     digest: str = ""
     """SHA-256 of everything above in canonical JSON: an approval is for this meaning of the rule."""
-
-    def datasets(self) -> Iterator[Dataset]:
-        """The rule's own dataset and all that follow it, parents first."""
-        yield self.dataset
-        pending = list(self.followers)
-        while pending:
-            follower = pending.pop(0)
-            yield follower.dataset
-            pending.extend(follower.kin)
 
 
 @dataclass(frozen=True)
@@ -384,8 +378,9 @@ class Survey:
         return sum(rows for reasons, rows in self.counts.items() if reasons.verdict is verdict)
 
     def because(self, reason: Reason) -> int:
-        """Rows that have this reason, alone or with others."""
-        return sum(rows for reasons, rows in self.counts.items() if reason in reasons)
+        """Rows that have this reason, alone or with others; what is done already has no other."""
+        without = Reason.DONE & ~reason
+        return sum(rows for reasons, rows in self.counts.items() if reason in reasons and not reasons & without)
 
 
 @dataclass(frozen=True)
@@ -435,6 +430,8 @@ class Done:
     rows: int = 0
     reach: int = 0
     batches: int = 0
+    finished: bool = False
+    """Whether the piece of work that comes after all shards is done too."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def make_plan(policy: Policy, rule: Rule, survey: Survey, today: date, approved:
         today=today,
         cutoff=cutoff(today, rule.keep),
         survey=survey,
-        bounds=_bounds(rule.limits, survey),
+        bounds=_bounds(rule.limits, survey, asked=bool(needs)),
         needs=needs,
         earlier=earlier,
         digest="",
@@ -53,18 +53,23 @@ def _needs(rule: Rule, survey: Survey, approved: Plan | None) -> Iterator[str]:
     if due > allowed.rows:
         yield f"limit {allowed.rows} rows: found {due}"
     if due > allowed.share * survey.total:
-        yield f"limit {allowed.share:.4g} of the table: found {due / survey.total:.4g}"
+        found = f"found {100 * due / survey.total:.3g} % ({_number(due)} of {_number(survey.total)})"
+        yield f"limit {100 * allowed.share:.3g} % of the table: {found}"
     seen_before = set(approved.survey.unseen) if approved else set()
     for condition in survey.unseen:
         if condition not in seen_before:
             yield f"the policy names a value that occurs nowhere: {condition}"
 
 
-def _bounds(limits: Limits, survey: Survey) -> Bounds:
-    """The rule's own limits where it stays within them, else what was found and a little more."""
+def _bounds(limits: Limits, survey: Survey, *, asked: bool) -> Bounds:
+    """What a person was shown and a little more; the rule's own limits where nobody is asked."""
     due, allowed = survey.of(Verdict.DUE), min(limits.rows, int(limits.share * survey.total))
-    rows = allowed if due <= allowed else _and_a_little(due)
+    rows = _and_a_little(due) if asked else max(due, allowed)
     return Bounds(rows, _and_a_little(sum(survey.reach.values())))
+
+
+def _number(count: int) -> str:
+    return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def _and_a_little(rows: int) -> int:

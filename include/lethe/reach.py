@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lethe.model import ColumnRef, Condition, Dataset, Floor, Kin, Policy, Rule
+from lethe.model import Clock, ColumnRef, Condition, Dataset, Floor, Kin, Policy, Relation, Rule
 
 
 def followers_of(rule: Rule) -> Iterator[Kin]:
@@ -14,6 +14,12 @@ def followers_of(rule: Rule) -> Iterator[Kin]:
         kin = pending.pop(0)
         yield kin
         pending += kin.kin
+
+
+def changed_by(rule: Rule) -> Iterator[Dataset]:
+    """The rule's own dataset and all that follow it, parents first."""
+    yield rule.dataset
+    yield from (kin.dataset for kin in followers_of(rule))
 
 
 def kin_of(rule: Rule) -> Iterator[Kin]:
@@ -32,24 +38,62 @@ def floors_of(rule: Rule) -> Iterator[tuple[Dataset, Floor]]:
         yield from ((kin.dataset, floor) for floor in kin.floors)
 
 
-def conditions_of(rule: Rule) -> Iterator[tuple[Dataset, Condition]]:
+def clocks_of(rule: Rule) -> Iterator[tuple[Dataset, Clock]]:
+    """The rule's clock and those of its floors, with the dataset that the reference starts in."""
+    yield rule.dataset, rule.clock
+    for dataset, floor in floors_of(rule):
+        yield from ((dataset, clock) for clock in (floor.clock, floor.until) if clock is not None)
+
+
+def conditions_of(policy: Policy, rule: Rule) -> Iterator[tuple[Dataset, Condition]]:
     """Every condition on the way to a verdict, polymorphic references included, with the dataset it is read from."""
+    yield from _conditions(rule)
+    for dataset, relation in relations_of(policy, rule):
+        if relation.when is not None:
+            yield dataset, relation.when
+
+
+def _conditions(rule: Rule) -> Iterator[tuple[Dataset, Condition]]:
     for dataset in (rule.dataset, *(kin.dataset for kin in kin_of(rule))):
         yield from ((dataset, condition) for condition in dataset.held_when)
     yield from ((rule.dataset, condition) for condition in rule.when)
     for dataset, floor in floors_of(rule):
         yield from ((dataset, condition) for condition in floor.when)
-    for kin in followers_of(rule):
-        if kin.relation.when is not None:
-            yield kin.dataset, kin.relation.when
+
+
+def relations_of(policy: Policy, rule: Rule) -> Iterator[tuple[Dataset, Relation]]:
+    """Every relation by which rows share a fate or a reference is followed, with the dataset it starts in."""
+    yield from _down(rule.followers)
+    yield from _up(rule.dataset, rule.leaders)
+    for dataset, ref in references_of(rule):
+        steps = [dataset, *along(policy, dataset, ref.path)]
+        yield from ((step, step.relations[name]) for step, name in zip(steps, ref.path, strict=False))
+
+
+def _down(followers: tuple[Kin, ...]) -> Iterator[tuple[Dataset, Relation]]:
+    for kin in followers:
+        yield kin.dataset, kin.relation
+        yield from _up(kin.dataset, kin.others)
+        yield from _down(kin.kin)
+
+
+def _up(dataset: Dataset, leaders: tuple[Kin, ...]) -> Iterator[tuple[Dataset, Relation]]:
+    for kin in leaders:
+        yield dataset, kin.relation
+        yield from _up(kin.dataset, kin.kin)
 
 
 def references_of(rule: Rule) -> Iterator[tuple[Dataset, ColumnRef]]:
     """Every column that the verdict is read from, with the dataset that the reference starts in."""
-    yield rule.dataset, rule.clock.at
-    yield from ((dataset, condition.at) for dataset, condition in conditions_of(rule))
-    for dataset, floor in floors_of(rule):
-        yield from ((dataset, ref) for ref in (floor.clock.at if floor.clock else None, floor.until) if ref is not None)
+    yield from ((dataset, clock.at) for dataset, clock in clocks_of(rule))
+    yield from ((dataset, condition.at) for dataset, condition in _conditions(rule))
+
+
+def lost_holds(number: int, dataset: str | None = None) -> Iterator[str]:
+    """How many holds match no row of a dataset, or name none that is known; nothing for 0. Keys are never told."""
+    holds = f"{number} hold{'s' if number > 1 else ''}"
+    if number:
+        yield f"{holds} on rows that {dataset} does not have" if dataset else f"{holds} on datasets that are not known"
 
 
 def along(policy: Policy, dataset: Dataset, path: tuple[str, ...]) -> Iterator[Dataset]:

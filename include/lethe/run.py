@@ -6,15 +6,16 @@ Each step is a function of its own and of one task of the DAG; what passes betwe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
+from lethe import clock
 from lethe.deadlines import local_date
-from lethe.errors import BoundExceeded, NotApproved, PlanError, PolicyError, Stale
-from lethe.model import Done, Plan, Policy, Receipt, Remaining, Rule, Shard, Verdict
+from lethe.errors import BoundExceeded, NotApproved, PlanError, PolicyError, Stale, StoreError
+from lethe.model import Done, Plan, Policy, Reason, Receipt, Remaining, Rule, Shard, Verdict
 from lethe.plan import finish_shard, make_plan
 from lethe.policy import load
 from lethe.state import Listed, State
@@ -22,14 +23,14 @@ from lethe.stores import DataStore, open_store
 
 STATE_CONNECTION = "lethe_state"
 
-RunState = Literal["waiting", "nothing", "ended", "failed"]
+RunState = Literal["waiting", "rejected", "nothing", "ended", "failed"]
 
 
 @dataclass(frozen=True)
 class Gate:
-    """Whether a plan may be acted on: go, waiting for a person, rejected by one, or nothing to do; with why."""
+    """Whether a plan may be acted on: only `go` may. Waiting is for a person; with why."""
 
-    state: Literal["go", "waiting", "rejected", "nothing"]
+    state: Literal["go", "waiting", "rejected", "superseded", "nothing", "done", "stopped"]
     why: tuple[str, ...] = ()
 
 
@@ -87,7 +88,7 @@ class Lethe:
         """Survey the rule and keep the plan; a plan of this day that a person approved already is taken up instead."""
         rule, today = self.rule(name), self.today(now)
         confirmed = self.state.is_confirmed(rule)
-        approved = self.state.open_plan(rule, today)
+        approved = self.state.open_plan(rule, today, today)
         if approved is not None and approved.policy_digest == self.policy.digest:
             return approved
         survey = self.store(rule).survey(rule, today, confirmed=confirmed)
@@ -96,24 +97,48 @@ class Lethe:
         self.state.save_plan(plan, rule, run)
         return plan
 
-    def approved_plan(self, name: str) -> Plan | None:
-        """The rule's plan that a person approved last and that is not carried out, of whatever day."""
-        return self.state.open_plan(self.rule(name))
+    def approved_plan(self, name: str, now: datetime) -> Plan | None:
+        """The rule's plan that a person approved last and that is not carried out, of this day or one before."""
+        return self.state.open_plan(self.rule(name), date.min, self.today(now))
+
+    def approved_rules(self, now: datetime) -> tuple[str, ...]:
+        """Rules with such a plan."""
+        return self.state.approved_rules(self.today(now))
 
     def gate(self, digest: str) -> Gate:
         """Whether the plan may be acted on now."""
         plan, answer = self.state.plan(digest), self.state.answer_to(digest)
-        if not plan.survey.of(Verdict.DUE):
-            return Gate("nothing")
+        if answer.outcome == "done":
+            return Gate("done", ("it was carried out before",))
+        if answer.outcome is not None:
+            return Gate("stopped", ("it was stopped and stays so; plan again",))
         if answer.approved is False:
             return Gate("rejected", ("a person said no",))
+        if not plan.survey.of(Verdict.DUE):
+            return Gate("nothing", self._unconfirmed(plan))
         if plan.needs and answer.approved is None:
-            return Gate("waiting", plan.needs)
+            newer = "the rule was planned anew since; answer that plan"
+            return Gate("superseded", (newer,)) if answer.superseded else Gate("waiting", plan.needs)
         return Gate("go")
 
+    def _unconfirmed(self, plan: Plan) -> tuple[str, ...]:
+        """Why a plan is empty, where the only thing missing is somebody's word on the period."""
+        rows, rule = plan.survey.counts.get(Reason.UNCONFIRMED, 0), self.policy.rules.get(plan.rule)
+        if not rows or rule is None or rule.assumption is None or self.state.is_confirmed(rule):
+            return ()
+        who = rule.assumption.confirm_by
+        return (f"{who} confirms the assumed period, {rows} rows wait (lethe confirm {rule.name})",)
+
     def answer(self, digest: str, approved: bool, *, via: str, role: str, person: str | None = None) -> bool:
-        """Keep a person's answer to a plan; False when it was answered before, which stands."""
-        plan = self.state.plan(digest)
+        """Keep a person's answer to a plan that waits; False when it was answered before, which stands."""
+        plan, gate = self.state.plan(digest), self.gate(digest)
+        if self.state.answer_to(digest).approved is not None:
+            return False
+        if gate.state != "waiting":
+            why = "; ".join(gate.why) or "nobody needs to"
+            raise PlanError(f"plan {digest[:12]} of rule {plan.rule}: it takes no answer: {why}")
+        if plan.today > self.today(clock.now()):
+            raise PlanError(f"plan {digest[:12]} of rule {plan.rule}: it takes no answer before its day, {plan.today}")
         return self.state.approve(plan, self.rule(plan.rule), approved=approved, role=role, via=via, person=person)
 
     def confirm(self, name: str) -> bool:
@@ -127,14 +152,18 @@ class Lethe:
         self, digest: str, shard: int, now: datetime, run: str, progress: Callable[[Receipt], None] | None = None
     ) -> None:
         """Do one shard of an approved plan to its end; resumes where an earlier run stopped, does nothing twice."""
-        plan = self._may_act(digest, now)
+        plan = self.may_act(digest, now)
+        if plan is None:
+            return
         if not 0 <= shard < len(plan.survey.shards):
             raise PlanError(f"plan {digest[:12]}: found shard {shard}, expected 0 to {len(plan.survey.shards) - 1}")
         self._work_off(plan, plan.survey.shards[shard], run, progress)
 
     def finish(self, digest: str, now: datetime, run: str) -> None:
         """What comes after all shards: small groups of the statistics go, and the tables are purged."""
-        plan = self._may_act(digest, now)
+        plan = self.may_act(digest, now)
+        if plan is None:
+            return
         dataset = self.rule(plan.rule).dataset
         self._work_off(plan, finish_shard(f"{dataset.schema}.{dataset.table}"), run, None)
 
@@ -153,40 +182,59 @@ class Lethe:
         rule = self.rule(name)
         return self.store(rule).remaining(rule, today, confirmed=self.state.is_confirmed(rule))
 
-    def record(
-        self, name: str, run: str, *, digest: str | None, failed: bool = False, dag: str | None = None,
-        dag_run: str | None = None,
+    def record(  # noqa: PLR0913 - all but the first two are named
+        self, name: str, run: str, *, digest: str | None, failed: bool = False, acted: bool = True,
+        dag: str | None = None, dag_run: str | None = None,
     ) -> RunState:  # fmt: skip
-        """Write down how the run of a rule ended; a plan that was carried out to its end is finished with it."""
+        """Write down how the run of a rule ended; a plan that was carried out to its end is finished with it.
+
+        `acted` tells whether the run went past the gate. What it did then is asked of the store, not believed.
+        """
         plan = self.state.plan(digest) if digest else None
-        state = "failed" if failed or plan is None else _ended_as(self.gate(plan.digest))
-        counts = asdict(self.store(self.rule(name)).done(plan)) if plan and state in ("ended", "failed") else {}
-        self.state.record(self.rule(name), run, state, plan=plan, dag=dag, dag_run=dag_run, counts=counts)
+        done = self._so_far(plan) if plan else Done()
+        state = "failed" if failed or plan is None else _ended_as(self.gate(plan.digest), acted=acted, done=done)
+        counts = {"rows": done.rows, "reach": done.reach, "batches": done.batches} if plan else {}
+        told = counts if state in ("ended", "failed") else {}
+        self.state.record(self.rule(name), run, state, plan=plan, dag=dag, dag_run=dag_run, counts=told)
+        if state == "failed" and plan and done.finished:
+            self.state.give_up(plan)  # all of it was done and rows are left: only a new plan reaches them
         return state
 
+    def _so_far(self, plan: Plan) -> Done:
+        """What has been done of the plan; nothing that is known of when its store does not answer."""
+        try:
+            return self.store(self.rule(plan.rule)).done(plan)
+        except StoreError:
+            return Done()
+
     def ready(self, now: datetime) -> tuple[str, ...]:
-        """Digests of the plans up to this day that may be acted on and are not carried out."""
-        latest: dict[str, Plan] = {}
-        for entry in reversed(self.state.plans(limit=1000)):
-            if (
-                entry.plan.rule in self.policy.rules
-                and entry.plan.today <= self.today(now)
-                and entry.answer.outcome is None
-            ):
-                latest[entry.plan.rule] = entry.plan
-        return tuple(plan.digest for plan in latest.values() if self.gate(plan.digest).state == "go")
+        """Digests of the plans to act on: each rule's last approved one, else its latest if that needs nobody."""
+        found = (self.approved_plan(name, now) or self._latest(name, self.today(now)) for name in self.policy.rules)
+        return tuple(plan.digest for plan in found if plan is not None and self.gate(plan.digest).state == "go")
+
+    def _latest(self, name: str, today: date) -> Plan | None:
+        """The rule's latest plan of this day or one before, if it may be acted on without an answer."""
+        listed = (entry for entry in self.state.plans(100, rule=name) if entry.plan.today <= today)
+        latest = next(listed, None)
+        return latest.plan if latest is not None and latest.state == "ready" else None
 
     def plans(self, limit: int = 50) -> tuple[Listed, ...]:
         """The latest plans with their answers."""
         return self.state.plans(limit)
 
-    def _may_act(self, digest: str, now: datetime) -> Plan:
-        """The plan, if it is approved and what the approval was bound to still holds."""
+    def may_act(self, digest: str, now: datetime) -> Plan | None:
+        """The plan, if it is approved and what the approval was bound to still holds; None if it was carried out."""
         plan, gate = self.state.plan(digest), self.gate(digest)
-        if gate.state in ("waiting", "rejected"):
-            raise NotApproved(f"plan {digest[:12]} of rule {plan.rule}: {gate.state}: {'; '.join(gate.why)}")
+        if gate.state == "done":
+            return None
+        where = f"plan {digest[:12]} of rule {plan.rule}"
+        if gate.state in ("waiting", "rejected", "superseded"):
+            raise NotApproved(f"{where}: {gate.state}: {'; '.join(gate.why)}")
+        if gate.state == "stopped":
+            raise Stale(f"{where}: {'; '.join(gate.why)}")
         rule = self.rule(plan.rule)
         if rule.digest != plan.rule_digest or self.policy.digest != plan.policy_digest:
+            self.state.give_up(plan)  # or every run that an approval starts would take it up again
             raise Stale(f"rule {rule.name}: the policy changed since the plan was made; plan again")
         if plan.today > self.today(now):
             raise Stale(
@@ -194,6 +242,8 @@ class Lethe:
             )
         if not self.state.is_confirmed(rule):
             raise NotApproved(f"rule {rule.name}: its period is an assumption; `lethe confirm {rule.name}` by its role")
+        if gate.state == "nothing":
+            raise PlanError(f"{where}: nothing is due; there is nothing to carry out")
         return plan
 
     def _work_off(self, plan: Plan, shard: Shard, run: str, progress: Callable[[Receipt], None] | None) -> None:
@@ -207,7 +257,9 @@ class Lethe:
             raise
 
 
-def _ended_as(gate: Gate) -> RunState:
-    """What a run without failures has come to, given how its plan stands."""
-    states: dict[str, RunState] = {"go": "ended", "waiting": "waiting"}
-    return states.get(gate.state, "nothing")
+def _ended_as(gate: Gate, *, acted: bool, done: Done) -> RunState:
+    """What a run without failures has come to, given how its plan stands and what the store has seen of it."""
+    if acted and gate.state in ("go", "done", "stopped"):
+        return "ended" if done.finished else "failed"
+    states: dict[str, RunState] = {"go": "waiting", "waiting": "waiting", "rejected": "rejected"}
+    return states.get(gate.state, "nothing")  # go: the answer came after this run had ended its way at the gate

@@ -1,7 +1,7 @@
 """What a rule means, in sentences for the people who answer for it: Norwegian bokmål and English. Pure.
 
-describe  the rule itself          Calls older than 90 days are counted by day and queue, then deleted.
-meaning   what it means on a day   Today (1 March 2025) that means calls up to and including 30 November 2024.
+describe  the rule itself          Calls older than 90 days are totalled by day and queue, and deleted.
+meaning   what it means on a day   Today (1 March 2025) this covers calls up to and including 30 November 2024.
 explain   both, with an example and with everything that can keep a row
 """
 
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from lethe.deadlines import Period, cutoff, fiscal_cutoff, last_day, next_day
-from lethe.model import Aggregate, Anonymise, Condition, Floor, Kin, Policy, Rule
+from lethe.model import Aggregate, Anonymise, Condition, Floor, Policy, Rule
+from lethe.reach import floors_of, followers_of, kin_of
 
 
 @dataclass(frozen=True)
@@ -38,26 +39,30 @@ _EN = _Language(
         "quote": "“{value}”",
         "deleted": "deleted",
         "anonymised": "anonymised",
-        "counted": "counted by {by}, then deleted",
+        "counted": "totalled by {by}, and deleted",
         "older": "{what} older than {period} are {verb}.",
         "since": "{what} are {verb} {period} after {since}.",
-        "means": "Today ({today}) that means {what} up to and including {cutoff}.",
-        "means since": "Today ({today}) that means {what}, counted from {since}, up to and including {cutoff}.",
-        "example": "Example: counted from {start}, it is kept through {last} and {verb} from {due}.",
+        "means": "Today ({today}) this covers {what} up to and including {cutoff}{longer}.",
+        "means since": "Today ({today}) this covers {what}, counted from {since}, up to and including {cutoff}"
+        "{longer}.",
+        "longer": ", because a floor keeps them longer",
+        "example": "Example: a record of {start} is kept through {last} and {verb} from {due}.",
+        "example since": "Example: a record counted from {start} is kept through {last} and {verb} from {due}.",
         "fields": "Emptied or replaced: {fields}.",
         "suppressed": "Groups of fewer than {number} are not counted.",
         "when": "Only where {conditions}.",
         "is": "{at} is {values}",
         "undated": "Data without a date, or dated in the future, is kept.",
-        "held": "Kept as long as {conditions}, or a hold says so.",
-        "holds": "Kept as long as a hold says so.",
+        "held": "Kept as long as {conditions}. A hold keeps it longer.",
+        "holds": "A hold keeps it longer.",
         "follows": "What belongs to it goes with it ({names}); when any of that must stay, all of it stays.",
-        "fiscal": "{law} ({obligation}) keeps {fields} for {period} after the end of the fiscal year{when}:"
+        "fiscal": "{law} ({obligation}) keeps {fields} for {period} after the fiscal year has ended{when}:"
         " today what is dated after {cutoff} stays.",
-        "until": "{law} ({obligation}) keeps {fields} until {at} is filled in{when}.",
+        "until": "{law} ({obligation}) keeps {fields} until the date in {at} has come{when}.",
         "row": "the whole record",
+        "of": "{what} in {name}",
         "where": ", where {conditions}",
-        "assumed": "The period is an assumption ({because}): until {role} confirms it, nothing is touched.",
+        "assumed": "The period is assumed ({because}). Nothing is touched before {role} has confirmed it.",
         "backups": "Backups of the system can hold it for another {period}.",
     },
     groups={},
@@ -76,26 +81,29 @@ _NB = _Language(
         "quote": "«{value}»",
         "deleted": "slettes",
         "anonymised": "anonymiseres",
-        "counted": "telles per {by} og slettes deretter",
+        "counted": "telles per {by}, og slettes",
         "older": "{what} eldre enn {period} {verb}.",
         "since": "{what} {verb} {period} etter {since}.",
-        "means": "I dag ({today}) betyr det {what} til og med {cutoff}.",
-        "means since": "I dag ({today}) betyr det {what}, regnet fra {since}, til og med {cutoff}.",
-        "example": "Eksempel: regnet fra {start} beholdes det til og med {last} og {verb} fra {due}.",
+        "means": "I dag ({today}) betyr det {what} til og med {cutoff}{longer}.",
+        "means since": "I dag ({today}) betyr det {what}, regnet fra {since}, til og med {cutoff}{longer}.",
+        "longer": ", fordi et lovkrav gjør at de beholdes lenger",
+        "example": "Eksempel: en post fra {start} beholdes til og med {last} og {verb} fra {due}.",
+        "example since": "Eksempel: en post som regnes fra {start}, beholdes til og med {last} og {verb} fra {due}.",
         "fields": "Tømmes eller erstattes: {fields}.",
         "suppressed": "Grupper på færre enn {number} telles ikke.",
         "when": "Gjelder bare der {conditions}.",
         "is": "{at} er {values}",
         "undated": "Det som mangler dato eller har dato fram i tid, beholdes.",
-        "held": "Beholdes så lenge {conditions}, eller så lenge en sperre sier det.",
-        "holds": "Beholdes så lenge en sperre sier det.",
-        "follows": "Det som hører til, følger med ({names}); må noe av det bli, blir alt.",
+        "held": "Beholdes så lenge {conditions}. En sperre gjør at det beholdes lenger.",
+        "holds": "En sperre gjør at det beholdes lenger.",
+        "follows": "Det som hører til, følger med ({names}); må noe av det beholdes, beholdes alt.",
         "fiscal": "{law} ({obligation}) krever at {fields} beholdes i {period} etter regnskapsårets slutt{when}:"
-        " i dag blir det som er datert etter {cutoff}.",
-        "until": "{law} ({obligation}) krever at {fields} beholdes til {at} er fylt ut{when}.",
+        " i dag beholdes det som er datert etter {cutoff}.",
+        "until": "{law} ({obligation}) krever at {fields} beholdes til datoen i {at} er kommet{when}.",
         "row": "hele posten",
+        "of": "{what} i {name}",
         "where": ", der {conditions}",
-        "assumed": "Fristen er en antakelse («{because}»): ingenting røres før {role} har bekreftet den.",
+        "assumed": "Fristen er antatt («{because}»). Ingenting røres før {role} har bekreftet den.",
         "backups": "Sikkerhetskopier av systemet kan inneholde det i {period} til.",
     },
     groups={"day": "dag", "week": "uke", "month": "måned", "year": "år", "queue": "kø"},
@@ -114,11 +122,12 @@ def describe(rule: Rule, policy: Policy, lang: str) -> str:  # noqa: ARG001  (as
 def meaning(rule: Rule, policy: Policy, today: date, lang: str) -> str:
     """Which data the rule means on the local date `today`, in one sentence, statutory floors included."""
     speak = _LANGUAGES[lang]
-    since = rule.since.get(lang, "")
+    since, last = rule.since.get(lang, ""), latest(rule, policy, today)
     words = {
         "today": date_words(today, lang),
         "what": _lower(_what(rule, lang)),
-        "cutoff": date_words(latest(rule, policy, today), lang),
+        "cutoff": date_words(last, lang),
+        "longer": speak.text["longer"] if last < cutoff(today, rule.keep) else "",
     }
     return speak.text["means since" if since else "means"].format(**words, since=since)
 
@@ -189,7 +198,7 @@ def _example(rule: Rule, policy: Policy, today: date, lang: str) -> str:
     speak = _LANGUAGES[lang]
     start = latest(rule, policy, today)
     last = max([last_day(start, rule.keep), *_floor_ends(rule, policy, start)])
-    return speak.text["example"].format(
+    return speak.text["example since" if rule.since else "example"].format(
         start=date_words(start, lang),
         last=date_words(last, lang),
         due=date_words(next_day(last), lang),
@@ -218,13 +227,9 @@ def _details(rule: Rule, lang: str) -> list[str]:
     if rule.aggregate is not None and rule.aggregate.suppress_below > 1:
         sentences.append(speak.text["suppressed"].format(number=rule.aggregate.suppress_below))
     if rule.followers:
-        names = sorted({name for follower in rule.followers for name in _follower_names(follower)})
+        names = sorted({follower.dataset.name for follower in followers_of(rule)})
         sentences.append(speak.text["follows"].format(names=_join(names, speak.text["and"])))
     return sentences
-
-
-def _follower_names(follower: Kin) -> list[str]:
-    return [follower.dataset.name, *(name for each in follower.kin for name in _follower_names(each))]
 
 
 def _keeping(rule: Rule, policy: Policy, today: date, lang: str) -> list[str]:
@@ -234,9 +239,9 @@ def _keeping(rule: Rule, policy: Policy, today: date, lang: str) -> list[str]:
     if rule.when:
         sentences.append(text["when"].format(conditions=_conditions(rule.when, lang)))
     sentences.append(text["undated"])
-    holds = [*rule.dataset.held_when, *(each for kin in _kin(rule) for each in kin.dataset.held_when)]
+    holds = _holds(rule)
     sentences.append(text["held"].format(conditions=_conditions(holds, lang, "or")) if holds else text["holds"])
-    sentences += [_floor(floor, policy, today, lang) for floor in _all_floors(rule)]
+    sentences += [_floor(floor, rule, policy, today, lang) for floor in _all_floors(rule)]
     if rule.assumption is not None:
         role = policy.organisation.roles[rule.assumption.confirm_by].title[lang]
         sentences.append(text["assumed"].format(because=rule.assumption.because, role=role))
@@ -246,18 +251,14 @@ def _keeping(rule: Rule, policy: Policy, today: date, lang: str) -> list[str]:
     return sentences
 
 
-def _kin(rule: Rule) -> list[Kin]:
-    """Everything that shares the row's fate, down and up."""
-    pending, found = [*rule.followers, *rule.leaders], []
-    while pending:
-        kin = pending.pop(0)
-        found.append(kin)
-        pending += kin.kin
-    return found
+def _holds(rule: Rule) -> list[Condition]:
+    """What the systems themselves say of a hold, each once, however many ways lead to it."""
+    datasets = (rule.dataset, *(kin.dataset for kin in kin_of(rule)))
+    return list(dict.fromkeys(each for dataset in datasets for each in dataset.held_when))
 
 
 def _all_floors(rule: Rule) -> list[Floor]:
-    floors = {floor.name: floor for floor in (*rule.floors, *(each for kin in _kin(rule) for each in kin.floors))}
+    floors = {floor.name: floor for _, floor in floors_of(rule)}
     return [floors[name] for name in sorted(floors)]
 
 
@@ -270,12 +271,13 @@ def _conditions(conditions: Iterable[Condition], lang: str, word: str = "and") -
     return _join(parts, text[word])
 
 
-def _floor(floor: Floor, policy: Policy, today: date, lang: str) -> str:
+def _floor(floor: Floor, rule: Rule, policy: Policy, today: date, lang: str) -> str:
     text = _LANGUAGES[lang].text
+    fields = _join(list(floor.fields), text["and"]) if floor.fields else text["row"]
     words = {
         "law": floor.law[:1].upper() + floor.law[1:],
         "obligation": floor.obligation,
-        "fields": _join(list(floor.fields), text["and"]) if floor.fields else text["row"],
+        "fields": fields if floor.dataset == rule.dataset.name else text["of"].format(what=fields, name=floor.dataset),
         "when": text["where"].format(conditions=_conditions(floor.when, lang)) if floor.when else "",
     }
     if floor.period is None:

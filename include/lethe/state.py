@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -20,17 +21,18 @@ from lethe.sql import queries
 from lethe.stores.postgres.connection import Connection, telling
 
 _SQL = queries("plans")
+_START = re.compile("[0-9a-f]{8,64}…?")
 
-
-STATES = ("waiting", "ready", "approved", "done", "stopped", "rejected", "nothing", "altered")
+STATES = ("waiting", "ready", "approved", "done", "stopped", "rejected", "superseded", "nothing", "altered")
 """What can have become of a plan, in the order in which a person wants to know."""
 
 
 class Answer(NamedTuple):
-    """A person's answer, if there is one, and how the plan ended: done, stopped, or None while it is open."""
+    """A person's answer, if there is one; how the plan ended: done, stopped, or None; whether a newer one is there."""
 
-    approved: bool | None
-    outcome: str | None
+    approved: bool | None = None
+    outcome: str | None = None
+    superseded: bool = False
 
 
 class Listed(NamedTuple):
@@ -55,7 +57,9 @@ class Listed(NamedTuple):
             return "approved" if self.answer.approved else "rejected"
         if not self.plan.survey.of(Verdict.DUE):
             return "nothing"
-        return "waiting" if self.plan.needs else "ready"
+        if not self.plan.needs:
+            return "ready"
+        return "superseded" if self.answer.superseded else "waiting"
 
 
 class Ran(NamedTuple):
@@ -87,12 +91,12 @@ class State:
 
     @telling
     def save_plan(self, plan: Plan, rule: Rule, run: str) -> None:
-        """Keep the plan; saving it again changes nothing."""
+        """Keep the plan; saving it again makes it the rule's latest, and is no news."""
         conn = self._connection.get()
         params = {"digest": plan.digest, "rule": plan.rule, "rule_digest": plan.rule_digest, "today": plan.today}
         with conn.transaction():
-            saved = conn.execute(_SQL["save_plan"], {**params, "body": json.dumps(to_json(plan), sort_keys=True)})
-            if saved.rowcount:
+            body = json.dumps(to_json(plan), sort_keys=True)
+            if conn.execute(_SQL["save_plan"], {**params, "body": body}).fetchone() == (True,):
                 self._write(f"plan/{plan.digest}", plan_leaf(plan, rule, self._now(), run))
 
     @telling
@@ -105,24 +109,25 @@ class State:
 
     @telling
     def whole_digest(self, start: str) -> str:
-        """The one digest that starts like this; PlanError when there is none, or several."""
+        """The one digest that starts like this; PlanError when there is none, several, or it is too short to tell."""
+        if not _START.fullmatch(start):
+            raise PlanError(f'plan "{start}": expected 8 or more hexadecimal digits of its digest; see `lethe plans`')
         found = self._connection.get().execute(_SQL["digests_like"], {"start": start.rstrip("…")}).fetchall()
         if len(found) != 1:
-            raise PlanError(
-                f"plan {start}: found {len(found) or 'none'} that start so, expected one; see `lethe plans`"
-            )
+            many = "several" if found else "none"
+            raise PlanError(f"plan {start}: found {many} that start so, expected one; see `lethe plans`")
         return str(found[0][0])
 
     @telling
     def answer_to(self, digest: str) -> Answer:
         """What a person answered, and how the plan ended."""
         found = self._connection.get().execute(_SQL["state"], {"digest": digest}).fetchone()
-        return Answer(*found) if found else Answer(None, None)
+        return Answer(*found) if found else Answer()
 
     @telling
-    def open_plan(self, rule: Rule, today: date | None = None) -> Plan | None:
-        """The plan of the rule that was approved last and is not finished, of this day if one is given."""
-        params = {"rule": rule.name, "rule_digest": rule.digest, "today": today}
+    def open_plan(self, rule: Rule, first: date, last: date) -> Plan | None:
+        """The plan of the rule for one of these days that was approved last and is not finished."""
+        params = {"rule": rule.name, "rule_digest": rule.digest, "first": first, "last": last}
         found = self._connection.get().execute(_SQL["open_plan"], params).fetchone()
         return _load(found[0]) if found else None
 
@@ -140,17 +145,18 @@ class State:
         return int(row[0]) if row else 0
 
     @telling
-    def approved_rules(self) -> tuple[str, ...]:
-        """Rules with an approved plan that is not carried out yet."""
-        return tuple(rule for (rule,) in self._connection.get().execute(_SQL["approved_rules"]).fetchall())
+    def approved_rules(self, today: date) -> tuple[str, ...]:
+        """Rules with an approved plan, for no later day than this, that is not carried out yet."""
+        found = self._connection.get().execute(_SQL["approved_rules"], {"today": today}).fetchall()
+        return tuple(rule for (rule,) in found)
 
     @telling
     def plans(self, limit: int = 50, *, rule: str | None = None, digest: str | None = None) -> tuple[Listed, ...]:
         """The latest plans, newest first; of one rule, or the one with this digest."""
         params = {"limit": limit, "rule": rule, "digest": digest}
         return tuple(
-            Listed(digest, _load(body), made_at, Answer(approved, outcome), role, via, answered_at)
-            for digest, body, made_at, approved, outcome, role, via, answered_at in self._connection.get()
+            Listed(digest, _load(body), made_at, Answer(approved, outcome, newer), role, via, answered_at)
+            for digest, body, made_at, approved, outcome, newer, role, via, answered_at in self._connection.get()
             .execute(_SQL["list"], params)
             .fetchall()
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, TypedDict
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -22,11 +22,18 @@ class Answered(TypedDict):
     user: str
 
 
-class AskOfficer(ApprovalOperator):
+APPROVE, REJECT = "Approve", "Reject"
+
+
+class AskOfficer(HITLOperator):
     """Ask the privacy officer whether the plan in the run's conf may be carried out.
 
-    Returns an Answered. An approval that nobody answers in time is skipped: tomorrow's plan asks again.
+    Returns an Answered. An approval that nobody answers in time is skipped: tomorrow's plan asks again. Not Airflow's
+    own ApprovalOperator: that one skips what comes after a rejection, and the rejection would be kept nowhere.
     """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(options=[APPROVE, REJECT], multiple=False, **kwargs)
 
     def execute(self, context: Any) -> Any:
         """Show the plan as `lethe plan` shows it, and wait."""
@@ -46,7 +53,7 @@ class AskOfficer(ApprovalOperator):
             raise AirflowSkipException("nobody answered in time; the next plan asks again")
         answer = super().execute_complete(context, event)
         user = (answer.get("responded_by_user") or {}).get("id")
-        return Answered(approved=answer["chosen_options"] == [self.APPROVE], user=str(user))
+        return Answered(approved=answer["chosen_options"] == [APPROVE], user=str(user))
 
 
 @task(outlets=[APPROVALS], trigger_rule="none_failed", retries=5)

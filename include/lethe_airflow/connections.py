@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from airflow.sdk import Connection
 
-from lethe.connections import conninfo_from_parts
+from lethe.connections import conninfo_from_parts, is_postgres
+from lethe.errors import ConfigError
 
 
 def conninfo(connection_id: str) -> str:
     """The libpq connection string of an Airflow connection; Airflow's own error when there is none of that id."""
     found = Connection.get(connection_id)
+    if not is_postgres(found.conn_type or "postgres"):
+        raise ConfigError(f"connection {connection_id}: found type {found.conn_type}, expected postgres")
     return conninfo_from_parts(
         host=found.host,
         port=found.port,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime, time
 from functools import cache
@@ -89,17 +89,22 @@ def is_answer() -> bool:
 
 
 @task.branch
-def select(rules: tuple[str, ...], *, params: dict[str, Any], ti: Any) -> list[str]:
+def select(rules: tuple[str, ...], *, params: dict[str, Any], ti: Any, dag: Any, dag_run: Any) -> list[str]:
     """The rules that this run is about: those with a fresh approval, those asked for, or all."""
     ti.xcom_push(key="run", value=uuid4().hex)
+    refuse_unknown(dag_run.conf, dag.params)
     wanted = set(params["rules"] or rules)
-    if unknown := wanted - set(rules):
-        raise AirflowFailException(f"found {len(unknown)} rules that the policy does not have; see `lethe policy show`")
     if is_answer():
         with lethe_at_work() as lethe:
-            wanted &= set(lethe.state.approved_rules())
+            wanted &= set(lethe.approved_rules(clock.now()))
     log.info("%d of %d rules", len(wanted), len(rules))
     return [f"{rule}.{step}" for rule in rules if rule in wanted for step in ("plan", "record")]
+
+
+def refuse_unknown(conf: Mapping[str, Any] | None, known: Iterable[str]) -> None:
+    """Fail for a parameter that the DAG does not have: misspelled, it would leave a sweep of everything."""
+    if unknown := sorted(set(conf or {}) - set(known)):
+        raise AirflowFailException(f"found parameters {', '.join(unknown)}, expected only {', '.join(known)}")
 
 
 def digest(ti: Any) -> str | None:
@@ -118,7 +123,7 @@ def group(ti: Any) -> str:
 def plan(rule: str, *, params: dict[str, Any], ti: Any) -> list[Piece]:
     """Survey the rule's rows and keep the plan; in a run that an approval started, take up the approved one."""
     with lethe_at_work() as lethe:
-        made = lethe.approved_plan(rule) if is_answer() else None
+        made = lethe.approved_plan(rule, clock.now()) if is_answer() else None
         if made is None:
             made = lethe.plan(rule, moment(params, lethe), run_id())
     log.info("plan %s: %d due", made.digest[:12], made.survey.of(Verdict.DUE))
@@ -185,9 +190,8 @@ def verify(*, ti: Any) -> None:
 def record(rule: str, *, params: dict[str, Any], ti: Any, dag_run: Any) -> None:
     """Write down how the rule's run ended, whatever way it took; fails when a step before it did."""
     steps = [f"{group(ti)}.{step}" for step in ("plan", "gate", "act", "ask", "verify")]
-    states = {state for found in ti.get_task_states(dag_run.dag_id, task_ids=steps, run_ids=[dag_run.run_id]).values()
-              for state in found.values()}  # fmt: skip
-    failed = bool(states & {"failed", "upstream_failed"})
+    found = ti.get_task_states(dag_run.dag_id, task_ids=steps, run_ids=[dag_run.run_id]).get(dag_run.run_id, {})
+    failed = bool(set(found.values()) & {"failed", "upstream_failed"})
     if params["dry_run"] and not failed:
         return
     with lethe_at_work() as lethe:
@@ -196,6 +200,7 @@ def record(rule: str, *, params: dict[str, Any], ti: Any, dag_run: Any) -> None:
             run_id(),
             digest=digest(ti),
             failed=failed,
+            acted=found.get(f"{group(ti)}.verify") == "success",
             dag=dag_run.dag_id,
             dag_run=dag_run.run_id if dag_run.run_type in ("scheduled", "asset_triggered") else None,
         )

@@ -72,7 +72,7 @@ rules:
     of: messages
     title: {nb: Meldinger, en: Messages}
     clock: sent
-    keep: {assume: P1Y, confirm_by: privacy-officer, because: nothing is said}
+    keep: {assume: P1Y, because: nothing is said, confirm_by: privacy-officer}
     then: delete
     order: 3
     limits: {rows: 10_000, share: 100%}

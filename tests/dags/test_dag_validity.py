@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import AirflowFailException
 
-from lethe_airflow.sweep import policy
+from lethe_airflow.sweep import policy, refuse_unknown
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,6 +59,13 @@ def test_each_rule_of_the_policy_has_its_own_way_and_only_act_is_expanded(dags: 
         assert steps["record"].trigger_rule == "all_done"
 
 
+def test_a_misspelled_parameter_is_refused_by_name(dags: dict) -> None:
+    refuse_unknown({"as_of": "2025-03-01", "dry_run": True}, dags["retention_sweep"].params)
+    refuse_unknown(None, dags["retention_sweep"].params)
+    with pytest.raises(AirflowFailException, match="found parameters dryrun, rule, expected only rules, as_of"):
+        refuse_unknown({"rule": [], "dryrun": True}, dags["retention_sweep"].params)
+
+
 def test_no_rule_waits_for_another_rule(dags: dict) -> None:
     for task in dags["retention_sweep"].tasks:
         rule = task.task_id.rpartition(".")[0]
@@ -72,6 +80,8 @@ def test_tasks_that_work_on_stores_share_a_pool(dags: dict) -> None:
 def test_a_question_is_withdrawn_before_the_next_day_asks_its_own(dags: dict) -> None:
     ask = dags["approve_plans"].get_task("ask")
     assert ask.response_timeout.total_seconds() < 24 * 3600
+    assert (ask.options, ask.multiple) == (["Approve", "Reject"], False)
+    assert not getattr(ask, "inherits_from_skipmixin", False)  # a rejection reaches the task that keeps it
     assert ask.assigned_users == [{"id": "role:PrivacyOfficer", "name": "Privacy officer"}]
 
 

@@ -1,6 +1,9 @@
 """The whole way through a real Airflow over the demo estate: what `make demo` does, and what it leaves behind."""
 
 import json
+import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,9 +12,10 @@ import psycopg
 import pytest
 from jsonschema import Draft202012Validator
 
+from demo.airflow_client import AirflowClient
 from demo.configuration import STORES
-from demo.environment import Environment
-from demo.run import SWEEP, Demo
+from demo.environment import ROOT, Environment
+from demo.run import APPROVE, SWEEP, Demo
 from demo.truth import Estate
 from lethe.evidence.leaf import schema
 
@@ -166,3 +170,48 @@ def test_a_rule_that_fails_stops_no_other_and_the_run_ends_failed(demo: Demo, ro
     assert "public.survey_answers (dataset survey-answers): not found in the database" in log
     ended = rows_of("lethe_state", "SELECT rule FROM lethe.run WHERE state = 'failed'")
     assert ended == [("survey-answers-lose-their-person",)]
+
+
+def finished(client: AirflowClient, dag: str, run: str) -> dict[str, str]:
+    """How each task of the run ended."""
+    assert client.wait(dag, run) == "success"
+    return {task["task_id"]: task["state"] for task in client.tasks(dag, run)}
+
+
+def at_the_command_line(demo: Demo, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`lethe` as the privacy officer calls it."""
+    variables = os.environ | demo.environment.variables() | demo.environment.officer_variables()
+    command = [sys.executable, "-m", "lethe", *arguments]
+    return subprocess.run(command, env=variables, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_a_rejection_is_kept_and_nothing_is_done(demo: Demo, rows_of: Callable) -> None:
+    """A new column asks the officer anew; a no in Airflow is a no everywhere."""
+    with demo.client("platform") as platform, demo.client("officer") as officer:
+        with psycopg.connect(demo.environment.admin_conninfo(database("website")), autocommit=True) as admin:
+            admin.execute("ALTER TABLE server_sessions ADD agent_family text")
+        run = platform.trigger(SWEEP, {"as_of": "2025-03-05", "rules": ["sessions-ended"]})
+        assert finished(platform, SWEEP, run)["sessions-ended.ask"] == "success"
+        query = "SELECT digest FROM lethe.plan WHERE rule = 'sessions-ended' ORDER BY made_at DESC LIMIT 1"
+        ((digest,),) = rows_of("lethe_state", query)
+        (asked,) = officer.wait_for_approvals(APPROVE, f"plan__{digest}")
+        before = rows_of(database("website"), "SELECT count(*) FROM server_sessions")
+        officer.answer(asked, "Reject")
+        assert finished(platform, APPROVE, f"plan__{digest}") == {"ask": "success", "record_answer": "skipped"}
+    (leaf,) = [leaf for leaf in leaves(rows_of) if leaf["kind"] == "approval" and leaf["plan"] == digest]
+    assert (leaf["decision"], leaf["via"]) == ("rejected", "airflow")
+    with demo._worker() as lethe:
+        assert lethe.gate(digest).state == "rejected"
+    said = at_the_command_line(demo, "approve", digest)
+    assert (said.returncode, "it was answered before" in said.stderr) == (4, True)
+    assert rows_of(database("website"), "SELECT count(*) FROM server_sessions") == before
+
+
+def test_a_misspelled_parameter_sweeps_nothing(demo: Demo) -> None:
+    with demo.client("platform") as platform:
+        run = platform.trigger(SWEEP, {"as_off": "2025-03-01", "rules": ["sessions-ended"]})
+        assert platform.wait(SWEEP, run) == "failed"
+        states = {task["task_id"]: task["state"] for task in platform.tasks(SWEEP, run)}
+        log = platform.log(SWEEP, run, "select")
+    assert (states["select"], states["sessions-ended.plan"]) == ("failed", "upstream_failed")
+    assert "found parameters as_off, expected only rules, as_of, dry_run" in log

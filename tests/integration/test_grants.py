@@ -68,8 +68,8 @@ rules:
     obligation: R08
     of: calls
     title: {nb: Samtaler, en: Calls}
-    clock: started_at
     keep: P90D
+    clock: started_at
     then:
       - aggregate:
           into: statistics

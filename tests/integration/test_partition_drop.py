@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from faults import NOW, accounted, act, acting, again, answer, environment, wait_until, waiting
-from lethe.errors import BoundExceeded, StoreRefused, StoreUnreachable
+from lethe.errors import BoundExceeded, Stale, StoreRefused, StoreUnreachable
 from lethe.model import Plan, Verdict, Way
 from lethe.run import Lethe
 from lethe.stores.postgres import drop
@@ -236,21 +236,53 @@ def test_a_second_run_waits_while_the_first_is_detaching(lethe: Lethe) -> None:
     assert ended(lethe)
 
 
-def test_what_a_plan_left_detached_goes_back_when_the_next_plan_acts(lethe: Lethe) -> None:
+def left_detached(lethe: Lethe) -> None:
     plan = approve(lethe)
     command = acting(lethe, plan, prelude=KILLED + "drop._settle = die\n")
     subprocess.run(command, env=environment(), capture_output=True, check=False)
     assert "visit_2022" not in attached(lethe)
-    later = approve(lethe, NOW + timedelta(days=1))
-    assert later.survey.of(Verdict.DUE) == ALL - IN_PARTITION
-    assert act(lethe, later, now=NOW + timedelta(days=1)) == ALL - IN_PARTITION
-    assert "visit_2022" in attached(lethe)
-    remaining = lethe.remaining("old-visits", NOW.date())
-    assert (remaining.rows, remaining.detached) == (IN_PARTITION, ())
-    last = approve(lethe, NOW + timedelta(days=2))
-    assert ways(last) == {"public.visit_2022": Way.PARTITION}
-    assert act(lethe, last, now=NOW + timedelta(days=2)) == IN_PARTITION
+
+
+def test_what_a_plan_left_detached_goes_back_when_the_next_plan_is_made(lethe: Lethe) -> None:
+    left_detached(lethe)
+    later = lethe.plan("old-visits", NOW + timedelta(days=1), "run")
+    assert later.survey.of(Verdict.DUE) == ALL
+    assert later.survey.warnings == ()
+    assert attached(lethe) == tables(lethe) == ["visit_2022", "visit_2023", "visit_2024"]
+    assert lethe.remaining("old-visits", NOW.date()).detached == ()
+    assert act(lethe, later, now=NOW + timedelta(days=1)) == ALL
     assert ended(lethe)
+
+
+def test_what_a_run_is_busy_with_is_not_put_back(lethe: Lethe) -> None:
+    left_detached(lethe)
+    with lethe.database.connect() as other:
+        other.execute("""SELECT pg_advisory_lock(hashtextextended('detach "public"."visit_2022"', 0))""")
+        later = lethe.plan("old-visits", NOW + timedelta(days=1), "run")
+    assert later.survey.of(Verdict.DUE) == ALL - IN_PARTITION
+    assert "visit_2022" not in attached(lethe)
+
+
+def test_what_cannot_be_put_back_is_a_warning_that_says_how(lethe: Lethe) -> None:
+    left_detached(lethe)
+    lethe.database.run("ALTER TABLE visit OWNER TO postgres; GRANT SELECT, DELETE, UPDATE ON visit TO lethe_worker")
+    (warning,) = lethe.plan("old-visits", NOW + timedelta(days=1), "run").survey.warnings
+    assert warning.startswith('partition "public"."visit_2022" was taken off its table by a run that was stopped')
+    lethe.database.run(warning[warning.index("ALTER TABLE") :])
+    later = lethe.plan("old-visits", NOW + timedelta(days=2), "run")
+    assert (later.survey.warnings, later.survey.of(Verdict.DUE)) == ((), ALL)
+    assert lethe.remaining("old-visits", NOW.date()).detached == ()
+
+
+@pytest.mark.parametrize("owned", [OWNED, ""], ids=["partition", "blocks"])
+def test_a_partition_that_somebody_else_took_off_is_left_alone(open_lethe, owned: str) -> None:
+    lethe = open_lethe(ACTIVITY, SCHEMA + owned)
+    plan = approve(lethe)
+    assert plan.survey.shards[0].way is (Way.PARTITION if owned else Way.BLOCKS)
+    lethe.database.run("ALTER TABLE visit DETACH PARTITION visit_2022")
+    with pytest.raises(Stale, match=r"public\.visit_2022 is no longer a part"):
+        act(lethe, plan)
+    assert lethe.database.one("SELECT count(*) FROM visit_2022") == IN_PARTITION
 
 
 def test_a_partition_that_outgrew_its_approval_goes_back(open_lethe) -> None:

@@ -156,7 +156,12 @@ def test_nothing_is_done_before_its_day(open_lethe) -> None:
 def test_a_day_that_the_stores_own_clock_does_not_know_yet_is_refused_whatever_the_caller_says(open_lethe) -> None:
     future = datetime(2999, 1, 1, 12, tzinfo=UTC)
     lethe = open_lethe(ACTIVITY, SCHEMA)
-    plan = approved(lethe, now=future)
+    plan = lethe.plan("ex-customers", future, "run")
+    lethe.state_database.run(
+        "INSERT INTO lethe.approver (id) VALUES ('1'); INSERT INTO lethe.approval (plan, approved, role, via, approver)"
+        f" VALUES ('{plan.digest}', true, 'privacy-officer', 'cli', '1')",
+        "lethe_officer",
+    )
     with pytest.raises(Stale, match=r"store crm.*the plan is for 2999-01-01, the store's clock says .* ahead of time"):
         act(lethe, plan, now=future)
     assert untouched(lethe)
@@ -189,17 +194,21 @@ def test_the_bound_counts_all_batches_and_all_runs(open_lethe) -> None:
     gone = 107 - customers(lethe)
     assert gone <= plan.bounds.rows
     assert accounted(lethe.database, gone)
-    with pytest.raises(BoundExceeded):
+    with pytest.raises(Stale, match="it was stopped and stays so"):
         act(lethe, plan, run="another")
     assert accounted(lethe.database, gone)
 
 
 def test_within_its_own_limits_a_rule_may_go_up_to_them(open_lethe) -> None:
     lethe = open_lethe(ACTIVITY.replace("rows: 1000", "rows: 70"), SCHEMA)
-    plan = approved(lethe)
+    act(lethe, first := approved(lethe))
+    lethe.finish(first.digest, NOW, "run")
+    lethe.record("ex-customers", "run", digest=first.digest)
+    lethe.database.run("INSERT INTO customer VALUES (500, NULL, '2020-01-01')")
+    plan = lethe.plan("ex-customers", NOW, "run")
+    assert (plan.needs, plan.bounds.rows) == ((), 41)  # all that there are: fewer than 70
     lethe.database.run("UPDATE customer SET ended_on = '2020-01-01' WHERE id BETWEEN 61 AND 70")
-    assert plan.bounds.rows == 70
-    assert act(lethe, plan) == 70
+    assert act(lethe, plan) == 11
 
 
 FOLLOWED = """
@@ -224,7 +233,7 @@ def test_rows_that_follow_are_bound_too(open_lethe) -> None:
     plan = approved(lethe)
     assert plan.bounds.reach == 2
     lethe.database.run("INSERT INTO letter VALUES (1, 1), (2, 2)")
-    with pytest.raises(BoundExceeded, match="60 rows and 3 that follow, approved are at most 100 and 2"):
+    with pytest.raises(BoundExceeded, match="60 rows and 3 that follow, approved are at most 66 and 2"):
         act(lethe, plan)
     assert untouched(lethe)
     assert lethe.database.one("SELECT count(*) FROM letter") == 3
@@ -233,7 +242,7 @@ def test_rows_that_follow_are_bound_too(open_lethe) -> None:
 def test_a_plan_changed_in_the_database_is_not_carried_out(open_lethe) -> None:
     lethe = open_lethe(ACTIVITY, SCHEMA)
     plan = approved(lethe)
-    lethe.state_database.run("""UPDATE lethe.plan SET body = replace(body, '"rows": 100', '"rows": 9000')""")
+    lethe.state_database.run("""UPDATE lethe.plan SET body = replace(body, '"rows": 66', '"rows": 9000')""")
     with pytest.raises(PlanError, match="its stored text has another digest"):
         act(lethe, plan)
     assert untouched(lethe)

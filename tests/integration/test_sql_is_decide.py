@@ -119,6 +119,7 @@ def _for_cases(bench: Bench, examples: int) -> None:
         max_examples=examples,
         deadline=None,
         database=None,
+        derandomize=examples < 1000,  # the sample must come to everything each time; the long run looks for more
         report_multiple_bugs=False,
         phases=[Phase.generate],  # a case says by its policy what it is about; making it smaller takes minutes
         suppress_health_check=list(HealthCheck),

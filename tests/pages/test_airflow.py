@@ -37,7 +37,7 @@ def test_who_answers_for_the_sweep_reads_its_plans(clients: dict[str, httpx.Clie
     every, one = clients[user].get("/lethe/plans"), clients[user].get(f"/lethe/plans/{planned.digest}?lang=en")
     assert (every.status_code, one.status_code) == (httpx.codes.OK, httpx.codes.OK)
     assert f"/lethe/plans/{planned.digest}" in every.text
-    assert "Calls older than 90 days are counted by day and queue, then deleted." in one.text
+    assert "Calls older than 90 days are totalled by day and queue, and deleted." in one.text
 
 
 def test_the_numbers_are_those_of_the_plan(clients: dict[str, httpx.Client], planned: Plan) -> None:

@@ -88,11 +88,14 @@ def test_every_value_it_asks_for_is_in_the_example_and_the_other_way_round() -> 
 
 
 def test_the_example_holds_no_secret() -> None:
-    assert {name: value for name, value in EXAMPLE.items() if value} == {"LETHE_URL": "http://localhost:8080"}
+    assert {name: value for name, value in EXAMPLE.items() if value} == {
+        "LETHE_URL": "http://localhost:8080",
+        "LETHE_SWEEP_AT": '"0 3 * * *"',
+    }
 
 
 def test_what_is_secret_has_no_default() -> None:
-    assert set(re.findall(r"\$\{(\w+):-", TEXT)) == {"LETHE_URL"}
+    assert set(re.findall(r"\$\{(\w+):-", TEXT)) == {"LETHE_URL", "LETHE_SWEEP_AT"}
 
 
 def test_only_the_scheduler_reaches_the_stores() -> None:

@@ -214,7 +214,7 @@ def test_iso_periods_are_understood(text: str, months: int, days_: int, written:
     "text", ["", "P", "1 year", "P1", "PT1H", "P1DT1H", "-P1Y", "P-1Y", "p1y", "P1D1Y", "P1.5Y", " P1Y", "P1Y\n"]
 )
 def test_what_is_no_period_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ValueError, match="expected an ISO 8601 period such as"):
+    with pytest.raises(ValueError, match="expected a period in ISO 8601, for example"):
         Period.parse(text)
 
 

@@ -50,10 +50,14 @@ def _floor(name: str = "floor", dataset: str = "cases", **facts: Any) -> Floor:
 
 
 MESSAGES = _dataset("messages", held_when=(_condition("flag", "tvist"),))
-ARCHIVED = _floor("archived", until=ColumnRef("delivered"), when=(_condition("public", "true"),))
+ARCHIVED = _floor(
+    "archived", until=Clock(ColumnRef("delivered"), zone=OSLO, unset=(SENTINEL,)), when=(_condition("public", "true"),)
+)
 BOOKED = _floor("booked", clock=Clock(ColumnRef("invoiced"), zone=OSLO), period=Period.parse("P5Y"))
 FOLLOWER = Kin(
-    MESSAGES, Relation("case", "cases", (("case_id", "id"),)), (_floor(dataset="messages", until=ColumnRef("sent")),)
+    MESSAGES,
+    Relation("case", "cases", (("case_id", "id"),)),
+    (_floor(dataset="messages", until=Clock(ColumnRef("sent"), OSLO)),),
 )
 LEADER = Kin(
     _dataset("customers", held_when=(_condition("dispute", "tvist"),)),
@@ -113,7 +117,9 @@ def _decide(rule: Rule = RULE, today: date = TODAY, confirmed: bool = True, **ch
         ({"closed": Unbounded.PAST}, Reason.UNDATED),
         ({"closed": SENTINEL}, Reason.UNDATED),
         ({"closed": datetime(9999, 12, 31, 23, 59, 59, tzinfo=OSLO)}, Reason.UNDATED),
-        ({"closed": datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)}, Reason.FUTURE),  # the year 10000 in Oslo
+        ({"closed": datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)}, Reason.UNDATED),  # the year 10000 in Oslo
+        ({"closed": datetime(9999, 12, 30, 23, 30, tzinfo=UTC)}, Reason.UNDATED),  # the sentinel in Oslo
+        ({"closed": datetime(9999, 12, 30, 12, tzinfo=UTC)}, Reason.FUTURE),
         ({"closed": date(1900, 1, 1)}, Reason(0)),  # a date that means unset is declared, never inferred
         ({"closed": datetime(2024, 2, 29, 22, 59, tzinfo=UTC)}, Reason(0)),
         ({"closed": datetime(2024, 2, 29, 23, 0, tzinfo=UTC)}, Reason.NOT_DUE),  # 1 March in Oslo
@@ -129,6 +135,11 @@ def _decide(rule: Rule = RULE, today: date = TODAY, confirmed: bool = True, **ch
         ({"public": True}, Reason.FLOOR),
         ({"public": None}, Reason.FLOOR),  # what cannot be judged protects
         ({"public": True, "delivered": date(2024, 1, 1)}, Reason(0)),
+        ({"public": True, "delivered": TODAY}, Reason(0)),
+        ({"public": True, "delivered": TODAY + timedelta(days=1)}, Reason.FLOOR),
+        ({"public": True, "delivered": SENTINEL}, Reason.FLOOR),
+        ({"public": True, "delivered": Unbounded.PAST}, Reason.FLOOR),
+        ({"public": True, "delivered": Unbounded.FUTURE}, Reason.FLOOR),
         ({"invoiced": date(2019, 12, 31)}, Reason(0)),
         ({"invoiced": date(2020, 1, 1)}, Reason.FLOOR),
         ({"invoiced": None}, Reason.FLOOR),

@@ -49,9 +49,9 @@ def policy_dir(tmp_path: Path) -> Path:
 
 
 def test_the_example_files_are_a_sound_policy(policy_dir: Path) -> None:
-    assert set(EXAMPLES) == {"organisation.yaml", "stores.yaml", "activities/contact-centre.yaml"}
+    assert set(EXAMPLES) == {"organisation.yaml", "stores.yaml", "activities/reception.yaml"}
     policy = load(policy_dir)
-    assert list(policy.rules) == ["call-log-90-days"]
+    assert list(policy.rules) == ["visits-30-days"]
     assert policy.warnings == ()
 
 
@@ -60,13 +60,13 @@ activity: bookkeeping
 title: {nb: Regnskap, en: Bookkeeping}
 purpose: {nb: Fakturere, en: Invoicing}
 legal_basis: bokføringsloven § 13
-responsible: service-desk-manager
+responsible: caretaker
 people: [customers]
 measures: [access by role]
 serves: [R13, R14]
 datasets:
-  invoices: {in: contact-centre, table: invoices, key: id, personal_data: {}}
-  cases: {in: contact-centre, table: cases, key: id, personal_data: {}}
+  invoices: {in: reception, table: invoices, key: id, personal_data: {}}
+  cases: {in: reception, table: cases, key: id, personal_data: {}}
 """
 
 
@@ -87,9 +87,9 @@ def test_an_obligation_that_the_examples_forget_is_told(policy_dir: Path) -> Non
     with pytest.raises(PolicyError, match=r'obligations\.R18: found no answer to "Telephones"'):
         load(policy_dir)
     (example,) = re.findall(r"`(not_automated: .*?)`", POLICY)
-    activity = policy_dir / "activities" / "contact-centre.yaml"
+    activity = policy_dir / "activities" / "reception.yaml"
     activity.write_text(activity.read_text("utf-8") + f"{example}\n", encoding="utf-8")
-    assert load(policy_dir).activities["contact-centre"].not_automated.keys() == {"R18"}
+    assert load(policy_dir).activities["reception"].not_automated.keys() == {"R18"}
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_the_tables_of_keys_and_the_example_leave_no_key_out(
     told = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
     keys = {field.alias or name for name, field in form.model_fields.items()}
     assert set(told) <= keys
-    shown = {key for key in keys if re.search(rf"\b{key}:", EXAMPLES["activities/contact-centre.yaml"])}
+    shown = {key for key in keys if re.search(rf"\b{key}:", EXAMPLES["activities/reception.yaml"])}
     assert keys <= {*told, *shown}
     within = re.findall(r"^\| … `(\w+)` \|", section, re.MULTILINE)
     assert set(within) <= (also.model_fields.keys() if also else set())

@@ -50,9 +50,13 @@ APPROVED = _plan(_survey())
         (_survey(due=100, kept=200), Limits(100, 0.5), ()),
         (_survey(due=101, kept=200), Limits(100, 0.5), ("limit 100 rows: found 101",)),
         (_survey(due=50, kept=50), Limits(100, 0.5), ()),
-        (_survey(due=51, kept=49), Limits(100, 0.5), ("limit 0.5 of the table: found 0.51",)),
+        (_survey(due=51, kept=49), Limits(100, 0.5), ("limit 50 % of the table: found 51 % (51 of 100)",)),
         (_survey(due=1, kept=999), Limits(0, 1.0), ("limit 0 rows: found 1",)),
-        (_survey(due=1, kept=999), Limits(10, 0.0), ("limit 0 of the table: found 0.001",)),
+        (
+            _survey(due=1, kept=999),
+            Limits(10, 0.0),
+            ("limit 0 % of the table: found 0.1 % (1 of 1\N{NARROW NO-BREAK SPACE}000)",),
+        ),
         (
             _survey(fingerprint="0" * 64),
             Limits(100, 0.5),
@@ -91,8 +95,13 @@ def test_a_misspelling_that_a_person_has_seen_is_not_asked_again() -> None:
 
 
 def test_within_its_limits_a_plan_is_bound_by_them() -> None:
-    assert _plan(_survey(due=10, kept=90)).bounds.rows == 50
-    assert _plan(_survey(due=10, kept=990)).bounds.rows == 100
+    assert _plan(_survey(due=10, kept=90), APPROVED).bounds.rows == 50
+    assert _plan(_survey(due=10, kept=990), APPROVED).bounds.rows == 100
+
+
+def test_what_a_person_was_shown_is_what_binds_and_a_little_more() -> None:
+    assert _plan(_survey(due=10, kept=90)).bounds.rows == 11
+    assert _plan(_survey(due=10, kept=90, fingerprint="0" * 64), APPROVED).bounds.rows == 11
 
 
 def test_past_its_limits_a_plan_is_bound_by_what_was_found_and_a_little_more() -> None:
@@ -110,7 +119,7 @@ def test_what_was_found_always_fits_into_the_bounds(due: int, kept: int, rows: i
 
 
 def test_nothing_found_along_binds_to_nothing_along() -> None:
-    assert _plan(_survey()).bounds == Bounds(50, 0)
+    assert _plan(_survey(), APPROVED).bounds == Bounds(50, 0)
 
 
 counts = st.dictionaries(st.integers(0, 511).map(Reason), st.integers(1, 2**50), min_size=1)
@@ -141,7 +150,8 @@ def test_a_stored_plan_reads_back_as_it_was(survey: Survey) -> None:
 @given(surveys)
 def test_a_plans_counts_are_all_of_its_rows(survey: Survey) -> None:
     assert sum(survey.of(verdict) for verdict in Verdict) == survey.total
-    assert survey.because(Reason.HELD) <= survey.total
+    assert survey.because(Reason.HELD) <= survey.of(Verdict.KEPT)
+    assert survey.because(Reason.DONE) == survey.of(Verdict.DONE)
 
 
 CHANGES: dict[str, Plan] = {
@@ -154,7 +164,7 @@ CHANGES: dict[str, Plan] = {
     "epoch": _plan(_survey(epoch=2)),
     "reach": _plan(_survey(reach={"visits": 1})),
     "shards": _plan(_survey(shards=())),
-    "limits": _plan(_survey(), rule=replace(RULE, limits=Limits(99, 0.4))),
+    "limits": _plan(_survey(), APPROVED, rule=replace(RULE, limits=Limits(99, 0.4))),
 }
 
 

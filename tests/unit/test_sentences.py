@@ -13,6 +13,7 @@ from lethe.deadlines import Period
 from lethe.decide import decide
 from lethe.model import Policy, Record, Verdict
 from lethe.policy import load
+from lethe.reach import floors_of, followers_of, kin_of
 
 SHIPPED = Path(__file__).parents[2] / "include" / "policy"
 TODAY = date(2025, 3, 1)
@@ -26,8 +27,8 @@ def policy() -> Policy:
 
 
 DESCRIBE = {
-    ("call-log-90-days", "en"): "Calls older than 90 days are counted by day and queue, then deleted.",
-    ("call-log-90-days", "nb"): "Samtaler eldre enn 90 dager telles per dag og kø og slettes deretter.",
+    ("call-log-90-days", "en"): "Calls older than 90 days are totalled by day and queue, and deleted.",
+    ("call-log-90-days", "nb"): "Samtaler eldre enn 90 dager telles per dag og kø, og slettes.",
     ("cases-of-ex-customers", "en"): (
         "Cases of ex-customers are anonymised 1 year after the end of the customer relationship."
     ),
@@ -40,10 +41,10 @@ DESCRIBE = {
     ("delivery-notes-after-floor", "nb"): "Følgesedler slettes 3 år og 6 måneder etter leveringen.",
 }
 MEANING = {
-    ("call-log-90-days", "en"): "Today (1 March 2025) that means calls up to and including 30 November 2024.",
+    ("call-log-90-days", "en"): "Today (1 March 2025) this covers calls up to and including 30 November 2024.",
     ("call-log-90-days", "nb"): "I dag (1. mars 2025) betyr det samtaler til og med 30. november 2024.",
     ("visitors-26-months", "en"): (
-        "Today (1 March 2025) that means data about visitors, counted from the last visit, up to and including"
+        "Today (1 March 2025) this covers data about visitors, counted from the last visit, up to and including"
         " 31 December 2022."
     ),
     ("cases-of-ex-customers", "nb"): (
@@ -52,8 +53,8 @@ MEANING = {
     ),
     # five years have passed since March 2020, but the fiscal year 2020 is still kept
     ("invoices-after-floor", "en"): (
-        "Today (1 March 2025) that means invoices to ex-customers, counted from the date of the invoice, up to and"
-        " including 31 December 2019."
+        "Today (1 March 2025) this covers invoices to ex-customers, counted from the date of the invoice, up to and"
+        " including 31 December 2019, because a floor keeps them longer."
     ),
 }
 
@@ -86,8 +87,8 @@ def test_an_explanation_is_made_of_whole_sentences(policy: Policy, name: str, la
 def test_an_explanation_names_everything_that_can_keep_a_row(policy: Policy, name: str, lang: str) -> None:
     rule = policy.rules[name]
     text = sentences.explain(rule, policy, TODAY, lang)
-    kin = [*rule.followers, *rule.leaders]
-    for floor in (*rule.floors, *(each for one in kin for each in one.floors)):
+    kin = list(kin_of(rule))
+    for _, floor in floors_of(rule):
         assert floor.law[1:] in text
         assert f"({floor.obligation})" in text
     for condition in (*rule.when, *rule.dataset.held_when, *(each for one in kin for each in one.dataset.held_when)):
@@ -96,22 +97,24 @@ def test_an_explanation_names_everything_that_can_keep_a_row(policy: Policy, nam
     if rule.assumption:
         assert rule.assumption.because in text
         assert policy.organisation.roles[rule.assumption.confirm_by].title[lang] in text
-    for follower in rule.followers:
+    for follower in followers_of(rule):
         assert follower.dataset.name in text
 
 
 def test_the_whole_explanation_of_an_invoice(policy: Policy) -> None:
     assert sentences.explain(policy.rules["invoices-after-floor"], policy, TODAY, "en") == (
         "Invoices to ex-customers are deleted 5 years after the date of the invoice. "
-        "Today (1 March 2025) that means invoices to ex-customers, counted from the date of the invoice, up to and"
-        " including 31 December 2019. "
-        "Example: counted from 31 December 2019, it is kept through 31 December 2024 and deleted from"
+        "Today (1 March 2025) this covers invoices to ex-customers, counted from the date of the invoice, up to and"
+        " including 31 December 2019, because a floor keeps them longer. "
+        "Example: a record counted from 31 December 2019 is kept through 31 December 2024 and deleted from"
         " 1 January 2025. "
         "What belongs to it goes with it (vouchers); when any of that must stay, all of it stays. "
         "Only where customer.status is “S”. "
-        "Data without a date, or dated in the future, is kept. Kept as long as a hold says so. "
+        "Data without a date, or dated in the future, is kept. A hold keeps it longer. "
+        "Bokføringsloven § 13 (R13) keeps the whole record in delivery-notes for 3 years and 6 months after the fiscal"
+        " year has ended: today what is dated after 31 December 2020 stays. "
         "Bokføringsloven § 13 (R13) keeps fakturanr, kundenr, kunde_navn, kunde_adresse, fakturadato, forfall,"
-        " beloep and registrert for 5 years after the end of the fiscal year: today what is dated after"
+        " beloep and registrert for 5 years after the fiscal year has ended: today what is dated after"
         " 31 December 2019 stays. "
         "Backups of the system can hold it for another 90 days."
     )
@@ -121,12 +124,12 @@ def test_the_whole_explanation_of_a_survey_answer_in_norwegian(policy: Policy) -
     assert sentences.explain(policy.rules["survey-answers-lose-their-person"], policy, TODAY, "nb") == (
         "Svar på undersøkelser eldre enn ett år anonymiseres. "
         "I dag (1. mars 2025) betyr det svar på undersøkelser til og med 29. februar 2024. "
-        "Eksempel: regnet fra 29. februar 2024 beholdes det til og med 28. februar 2025 og anonymiseres"
+        "Eksempel: en post fra 29. februar 2024 beholdes til og med 28. februar 2025 og anonymiseres"
         " fra 1. mars 2025. "
         "Tømmes eller erstattes: comment og respondent_id. "
-        "Det som mangler dato eller har dato fram i tid, beholdes. Beholdes så lenge en sperre sier det. "
-        "Fristen er en antakelse («the statement gives no period for identifiable answers»): ingenting røres før"
-        " personvernombudet har bekreftet den. "
+        "Det som mangler dato eller har dato fram i tid, beholdes. En sperre gjør at det beholdes lenger. "
+        "Fristen er antatt («identifiable answers are promised to go, but not when; a survey is compared with last"
+        " year's»). Ingenting røres før personvernombudet har bekreftet den. "
         "Sikkerhetskopier av systemet kan inneholde det i 35 dager til."
     )
 

@@ -6,7 +6,7 @@ Stores are found as Airflow finds them: through AIRFLOW_CONN_<ID> variables.
     0          done, nothing is wrong
     1          something was found: the policy has problems, or expired data remains
     2          the command was not understood
-    3          a plan waits for a person, or a person said no
+    3          a plan waits for a person, or a person said no (`approve`, `confirm`, `apply`)
     4          refused: the policy, the schema or the store is not what was planned for, or a bound was passed
     5          a store or a connection failed
 """
@@ -21,6 +21,7 @@ from lethe.cli.policy import policy
 from lethe.cli.store import store
 from lethe.cli.sweep import apply, approve, confirm, plan, plans, verify
 from lethe.errors import ConfigError, LetheError, NotApproved, PlanError, PolicyError, SchemaMismatch, StoreError
+from lethe.evidence.leaf import code_version
 
 
 def exit_code(error: LetheError) -> int:
@@ -54,10 +55,12 @@ def _end(error: LetheError) -> NoReturn:
 
 @click.group(
     cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 fine, 1 found something, 2 usage, 3 waits for a person, 4 refused, 5 a store failed.",
 )
+@click.version_option(code_version()[:12], prog_name="lethe", message="%(prog)s, commit %(version)s")
 def main() -> None:
-    """Make a company forget personal data when it promised to, and prove it.
+    """Delete personal data on the day it is due, and leave evidence of it.
 
     The way is policy, plan, approve, apply, verify. `plan` changes nothing: it is the dry run.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
+from difflib import get_close_matches
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,9 @@ import click
 from lethe import clock
 from lethe.connections import conninfo_from_environment
 from lethe.run import Lethe
+
+YEARS = (1900, 2999)
+"""Periods are counted from such days: neither they nor what is due on them leave the calendar."""
 
 rules_option = click.option(
     "--rule", "rules", multiple=True, metavar="NAME", help="Only this rule; may be given several times."
@@ -31,6 +35,8 @@ def _moment(text: str | None) -> datetime | date | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise click.BadParameter(f'found "{text}", expected a date such as 2025-03-01') from None
+    if not YEARS[0] <= moment.year <= YEARS[1]:
+        raise click.BadParameter(f'found "{text}", expected a date from {YEARS[0]} to {YEARS[1]}')
     if len(text) <= len("2025-03-01"):
         return moment.date()
     if moment.tzinfo is None:
@@ -53,5 +59,16 @@ def moment_of(given: datetime | date | None, zone: ZoneInfo) -> datetime:
 
 
 def chosen(lethe: Lethe, rules: tuple[str, ...]) -> tuple[str, ...]:
-    """The rules asked for, all when none is; PolicyError for one that the policy does not have."""
-    return tuple(lethe.rule(name).name for name in rules) or tuple(lethe.policy.rules)
+    """The rules asked for, all when none is; UsageError for one that the policy does not have."""
+    return tuple(known(lethe, name) for name in rules) or tuple(lethe.policy.rules)
+
+
+def known(lethe: Lethe, name: str) -> str:
+    """The rule's name, if the policy has it; UsageError with the nearest one, and all there are."""
+    if name not in lethe.policy.rules:
+        near = get_close_matches(name, lethe.policy.rules, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise click.UsageError(
+            f'found no rule "{name}"; {hint}expected one of: {", ".join(sorted(lethe.policy.rules))}'
+        )
+    return name

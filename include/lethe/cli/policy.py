@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from lethe import clock, sentences
+from lethe.cli.record import print_record, record_of_processing
 from lethe.deadlines import local_date
 from lethe.errors import PolicyError
-from lethe.model import Activity, Anonymise, Assumption, Policy, Rule
+from lethe.model import Policy
 from lethe.policy import load, schema
 
 DEFAULT = Path(__file__).parents[2] / "policy"
@@ -40,11 +39,10 @@ def policy() -> None:
 @policy.command()
 @directory_option
 @json_option
-@click.argument("given", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
-def check(directory: Path, as_json: bool, given: Path | None) -> None:
+def check(directory: Path, as_json: bool) -> None:
     """Say everything that is wrong with the policy; exit 0 when nothing is, else 1."""
     try:
-        loaded = load(_short(given or directory))
+        loaded = load(_short(directory))
     except PolicyError as error:
         _say_check(error.problems, (), None, as_json=as_json)
         raise SystemExit(1) from None
@@ -83,7 +81,7 @@ def show(directory: Path, as_json: bool, lang: str) -> None:
     if as_json:
         click.echo(json.dumps(record_of_processing(loaded, lang), ensure_ascii=False, indent=2))
         return
-    Console(soft_wrap=False).print(_table(loaded, lang))
+    print_record(record_of_processing(loaded, lang), lang, Console(soft_wrap=False))
 
 
 @policy.command()
@@ -121,127 +119,3 @@ def _short(directory: Path) -> Path:
     """Relative to the working directory where it lies inside, so that lines stay readable and clickable."""
     absolute, here = directory.absolute(), Path.cwd()
     return absolute.relative_to(here) if absolute.is_relative_to(here) else directory
-
-
-def record_of_processing(loaded: Policy, lang: str) -> dict[str, Any]:
-    """The record of processing activities as GDPR article 30 (1) wants it, ready for JSON (R21)."""
-    organisation = loaded.organisation
-    return {
-        "controller": organisation.controller,
-        "represented_by": organisation.represented_by,
-        "contact": organisation.contact,
-        "privacy_officer": organisation.roles[organisation.privacy_officer].title[lang],
-        "policy_digest": loaded.digest,
-        "activities": [_activity(loaded, activity, lang) for _, activity in sorted(loaded.activities.items())],
-    }
-
-
-def _activity(loaded: Policy, activity: Activity, lang: str) -> dict[str, Any]:
-    organisation = loaded.organisation
-    datasets = [loaded.datasets[name] for name in activity.datasets]
-    return {
-        "activity": activity.name,
-        "title": activity.title[lang],
-        "purpose": activity.purpose[lang],
-        "legal_basis": activity.legal_basis,
-        "responsible": organisation.roles[activity.responsible].title[lang],
-        "categories_of_people": activity.people,
-        "categories_of_data": sorted({each for dataset in datasets for each in dataset.personal_data.values()}),
-        "processors": [organisation.processors[name][lang] for name in activity.processors],
-        "recipients": activity.recipients,
-        "transfers_to_third_countries": activity.transfers,
-        "stores": sorted({loaded.stores[dataset.store].title[lang] for dataset in datasets}),
-        "retention": [_retention(loaded, loaded.rules[name], lang) for name in activity.rules],
-        "kept_by_law": [_floor(loaded, name) for name in activity.floors],
-        "security_measures": activity.measures,
-        "obligations": {
-            name: organisation.obligations[name][lang] for name in (*activity.serves, *activity.not_automated)
-        },
-        "not_automated": dict(activity.not_automated),
-    }
-
-
-def _retention(loaded: Policy, rule: Rule, lang: str) -> dict[str, Any]:
-    return {
-        "rule": rule.name,
-        "obligation": rule.obligation,
-        "dataset": rule.dataset.name,
-        "clock": str(rule.clock.at),
-        "period": str(rule.keep),
-        "then": "anonymise" if isinstance(rule.action, Anonymise) else "delete",
-        "assumption": _assumption(loaded, rule.assumption, lang),
-        "sentence": sentences.describe(rule, loaded, lang),
-    }
-
-
-def _assumption(loaded: Policy, assumption: Assumption | None, lang: str) -> dict[str, str] | None:
-    if assumption is None:
-        return None
-    role = loaded.organisation.roles[assumption.confirm_by].title[lang]
-    return {"confirm_by": role, "because": assumption.because}
-
-
-def _floor(loaded: Policy, name: str) -> dict[str, Any]:
-    floor = loaded.floors[name]
-    return {
-        "floor": name,
-        "obligation": floor.obligation,
-        "law": floor.law,
-        "dataset": floor.dataset,
-        "fields": floor.fields,
-        "period_after_fiscal_year": str(floor.period) if floor.period else None,
-        "until": str(floor.until) if floor.until else None,
-    }
-
-
-_HEADS = {
-    "en": ("Activity", "Purpose and basis", "People and data", "Processors and recipients", "Retention", "Measures"),
-    "nb": (
-        "Behandling", "Formål og grunnlag", "Personer og opplysninger", "Databehandlere og mottakere", "Sletting",
-        "Tiltak",
-    ),
-}  # fmt: skip
-_LABELS = {
-    "en": {"title": "Record of processing activities", "assumed": "assumed, not confirmed", "manual": "not automated"},
-    "nb": {
-        "title": "Protokoll over behandlingsaktiviteter",
-        "assumed": "antatt, ubekreftet",
-        "manual": "ikke automatisert",
-    },
-}
-
-
-def _table(loaded: Policy, lang: str) -> Table:
-    record, labels = record_of_processing(loaded, lang), _LABELS[lang]
-    head = f"{record['controller']}, {record['represented_by']} · {record['privacy_officer']}, {record['contact']}"
-    table = Table(title=f"{labels['title']}\n{head}", show_lines=True)
-    for name in _HEADS[lang]:
-        table.add_column(name, overflow="fold")
-    for activity in record["activities"]:
-        table.add_row(*_cells(activity, labels))
-    return table
-
-
-def _cells(activity: dict[str, Any], labels: dict[str, str]) -> tuple[str, ...]:
-    others = [*activity["processors"], *activity["recipients"], *activity["transfers_to_third_countries"]]
-    cells = (
-        [activity["title"], activity["responsible"]],
-        [activity["purpose"], *activity["legal_basis"]],
-        [*activity["categories_of_people"], *activity["categories_of_data"]],
-        others,
-        _retention_lines(activity, labels),
-        activity["security_measures"],
-    )
-    return tuple("\n".join(lines).replace("[", r"\[") for lines in cells)
-
-
-def _retention_lines(activity: dict[str, Any], labels: dict[str, str]) -> list[str]:
-    rules = [
-        f"{rule['obligation']} {rule['sentence']}" + (f" ({labels['assumed']})" if rule["assumption"] else "")
-        for rule in activity["retention"]
-    ]
-    floors = [
-        f"{floor['obligation']} {floor['law']}: {floor['period_after_fiscal_year'] or floor['until']}"
-        for floor in activity["kept_by_law"]
-    ]
-    return rules + floors + [f"{name} {labels['manual']}: {why}" for name, why in activity["not_automated"].items()]

@@ -86,5 +86,5 @@ def _way(plan: Plan) -> str:
 
 def _digest(plan: Plan, gate: Gate) -> str:
     short = plan.digest[:12]
-    hints = {"waiting": f"   (lethe approve {short})", "go": f"   (lethe apply {short})", "rejected": "   (rejected)"}
-    return short + hints.get(gate.state, "   (nothing to do)")
+    hints = {"waiting": f"lethe approve {short}", "go": f"lethe apply {short}", "nothing": "nothing to do"}
+    return f"{short}   ({hints.get(gate.state, gate.state)})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -25,7 +26,7 @@ def store() -> None:
 def print_grants(name: str, role: str, directory: Path) -> None:
     """Print the SQL that the owner of store NAME runs once; NAME `state` means Lethe's own database lethe_state."""
     if name == "state":
-        click.echo(script("store") + "\n" + script("state"), nl=False)
+        click.echo(script("store") + "\n" + _state_for(role), nl=False)
         return
     with open_lethe(directory) as lethe:
         if name not in lethe.policy.stores:
@@ -33,6 +34,13 @@ def print_grants(name: str, role: str, directory: Path) -> None:
                 f'found no store "{name}", expected state, or one of: {", ".join(lethe.policy.stores)}'
             )
         click.echo(grants(lethe.policy, lethe.policy.stores[name], role), nl=False)
+
+
+def _state_for(role: str) -> str:
+    """The SQL of lethe_state, with another name for the role of the tasks."""
+    if not re.fullmatch("[a-z_][a-z0-9_]{0,62}", role):
+        raise click.UsageError(f'found role "{role}", expected lower-case letters, digits and underscores')
+    return script("state").replace(WORKER, role)
 
 
 @store.command()

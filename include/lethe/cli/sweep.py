@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,11 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from lethe.cli.options import chosen, moment_of, now_option, open_lethe, rules_option
+from lethe.cli.options import chosen, known, moment_of, now_option, open_lethe, rules_option
 from lethe.cli.policy import directory_option, json_option, language_option
 from lethe.cli.show import plan_as_json, plan_as_text
 from lethe.errors import LetheError, PlanError
-from lethe.model import Plan, Receipt, Verdict
+from lethe.model import Plan, Receipt, Remaining, Verdict
 from lethe.run import Lethe
 
 
@@ -60,6 +59,7 @@ def approve(digest: str, reject: bool, directory: Path) -> None:
     """
     with open_lethe(directory) as lethe:
         whole = lethe.state.whole_digest(digest)
+        click.echo(_stored(lethe, whole, "en"))
         role = lethe.policy.organisation.privacy_officer
         if not lethe.answer(whole, not reject, via="cli", role=role):
             raise PlanError(f"plan {whole[:12]}: it was answered before, and that answer stands; see `lethe plans`")
@@ -72,7 +72,7 @@ def approve(digest: str, reject: bool, directory: Path) -> None:
 def confirm(rule: str, directory: Path) -> None:
     """Confirm the assumed period of RULE as it now reads, so that it may act."""
     with open_lethe(directory) as lethe:
-        new = lethe.confirm(rule)
+        new = lethe.confirm(known(lethe, rule))
         keep = lethe.rule(rule).keep
     click.echo(f"rule {rule}: {keep} {'is confirmed' if new else 'was confirmed before'}")
 
@@ -87,27 +87,43 @@ def apply(digests: tuple[str, ...], now: datetime | date | None, directory: Path
 
     Stopped half-way, it goes on where it was when it is called again; nothing is done or recorded twice.
     """
-    run, done = uuid4().hex, []
+    run, done = uuid4().hex, list[dict[str, Any]]()
     with open_lethe(directory) as lethe:
         moment = moment_of(now, lethe.policy.organisation.zone)
         wanted = [lethe.state.whole_digest(digest) for digest in digests] or list(lethe.ready(moment))
 
         def carry_out(digest: str) -> None:
-            done.append(_carry_out(lethe, digest, moment, run, quiet=as_json))
+            done.extend(_carry_out(lethe, digest, moment, run, quiet=as_json))
 
         failed = _each(wanted, carry_out)
+        waiting = 0 if wanted else sum(entry.state == "waiting" for entry in lethe.plans(1000))
     if as_json:
         click.echo(json.dumps(done, indent=2))
     elif not wanted:
-        click.echo("nothing is approved and waiting to be carried out")
+        click.echo(_nothing(waiting))
     _raise_first(failed)
-    if any(entry["remaining"] for entry in done):
+    if waiting:
+        raise SystemExit(3)
+    if any(entry["remaining"] or entry["detached"] for entry in done):
         raise SystemExit(1)
 
 
-def _carry_out(lethe: Lethe, digest: str, now: datetime, run: str, *, quiet: bool) -> dict[str, Any]:
-    """Act on every shard, finish, verify and record; what was done of the plan, and what remains."""
-    planned = lethe.state.plan(digest)
+def _nothing(waiting: int) -> str:
+    if not waiting:
+        return "nothing is approved and waiting to be carried out"
+    wait = "1 plan waits" if waiting == 1 else f"{waiting} plans wait"
+    return f"nothing is approved; {wait} for a person (lethe plans)"
+
+
+def _carry_out(lethe: Lethe, digest: str, now: datetime, run: str, *, quiet: bool) -> Iterator[dict[str, Any]]:
+    """Act on every shard, finish, verify and record; what was done of the plan, and what remains.
+
+    Nothing for a plan that was carried out before. What may not begin is no run, and is not recorded as one.
+    """
+    planned = lethe.may_act(digest, now)
+    if planned is None:
+        click.echo(f"plan {digest[:12]}: it was carried out before", err=quiet)
+        return
     try:
         with _bar(planned, quiet=quiet) as advance:
             for shard in planned.survey.shards:
@@ -116,13 +132,19 @@ def _carry_out(lethe: Lethe, digest: str, now: datetime, run: str, *, quiet: boo
     except LetheError:
         lethe.record(planned.rule, run, digest=digest, failed=True)
         raise
-    remaining = lethe.verify(digest).rows
-    lethe.record(planned.rule, run, digest=digest, failed=bool(remaining))
+    remaining = lethe.verify(digest)
+    lethe.record(planned.rule, run, digest=digest, failed=bool(remaining.rows or remaining.detached))
     done = lethe.done(digest)
     if not quiet:
         line = f"{planned.rule}: {done.rows} rows, {done.reach} that followed, {done.batches} batches"
-        click.echo(f"{line}; {remaining} remain")
-    return {"plan": digest, **asdict(done), "remaining": remaining}
+        click.echo(f"{line}; {_remain(remaining)}")
+    counts = {"rows": done.rows, "reach": done.reach, "batches": done.batches}
+    yield {"plan": digest, **counts, "remaining": remaining.rows, "detached": list(remaining.detached)}
+
+
+def _remain(remaining: Remaining) -> str:
+    detached = "".join(f", partition {name} is detached and not settled" for name in remaining.detached)
+    return f"{remaining.rows} remain{detached}"
 
 
 class _bar:  # noqa: N801 - reads as a function where it is used
@@ -156,11 +178,13 @@ def verify(rules: tuple[str, ...], now: datetime | date | None, directory: Path,
         today = lethe.today(moment_of(now, lethe.policy.organisation.zone))
 
         def ask(name: str) -> None:
+            confirmed = lethe.state.is_confirmed(lethe.rule(name))
             remaining = lethe.remaining(name, today)
-            found.append({"rule": name, "remaining": remaining.rows, "detached": list(remaining.detached)})
+            judged = {"rule": name, "confirmed": confirmed}
+            found.append({**judged, "remaining": remaining.rows, "detached": list(remaining.detached)})
             if not as_json:
-                detached = "".join(f", partition {name} is detached and not settled" for name in remaining.detached)
-                click.echo(f"{name}: {remaining.rows} remain{detached}")
+                said = _remain(remaining) if confirmed else "not judged: its period is not confirmed"
+                click.echo(f"{name}: {said}")
 
         failed = _each(chosen(lethe, rules), ask)
     if as_json:
@@ -171,12 +195,19 @@ def verify(rules: tuple[str, ...], now: datetime | date | None, directory: Path,
 
 
 @click.command()
-@click.option("--limit", default=50, show_default=True, help="At most so many, the latest first.")
+@click.argument("digest", required=False)
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many, the latest first."
+)
 @directory_option
 @json_option
-def plans(limit: int, directory: Path, as_json: bool) -> None:
-    """List the latest plans and what became of them."""
+@language_option
+def plans(digest: str | None, limit: int, directory: Path, as_json: bool, lang: str) -> None:
+    """List the latest plans and what became of them, or show the one with this DIGEST as it is stored."""
     with open_lethe(directory) as lethe:
+        if digest is not None:
+            click.echo(_stored(lethe, lethe.state.whole_digest(digest), None if as_json else lang))
+            return
         listed = lethe.plans(limit)
     rows: list[dict[str, Any]] = [
         {
@@ -193,7 +224,16 @@ def plans(limit: int, directory: Path, as_json: bool) -> None:
         click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
         return
     for row in rows:
-        click.echo(f"{row['plan'][:12]}  {row['today']}  {row['state']:<9} {row['due']:>9} due  {row['rule']}")
+        click.echo(f"{row['plan'][:12]}  {row['today']}  {row['state']:<10} {row['due']:>9} due  {row['rule']}")
+
+
+def _stored(lethe: Lethe, digest: str, lang: str | None) -> str:
+    """The stored plan as text in a language, or as JSON for None; needs no store."""
+    kept, gate = lethe.state.plan(digest), lethe.gate(digest)
+    if lang is None:
+        return json.dumps(plan_as_json(kept, gate), ensure_ascii=False, indent=2)
+    lethe.rule(kept.rule)
+    return plan_as_text(kept, gate, lethe.policy, lang)
 
 
 def _each(names: tuple[str, ...] | list[str], work: Callable[[str], None]) -> list[LetheError]:

@@ -150,7 +150,7 @@ def run_leaf(
     at: datetime, run: str, *, state: str, rule: Rule, plan: Plan | None, dag: str | None, dag_run: str | None,
     counts: dict[str, int],
 ) -> dict[str, Any]:  # fmt: skip
-    """How a run of one rule ended: waiting, nothing to do, ended or failed, with what was done of its plan."""
+    """How a run of one rule ended (waiting, rejected, nothing to do, ended, failed), with what was done of its plan."""
     return {
         **_head("run", at, run),
         "state": state,

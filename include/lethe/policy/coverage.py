@@ -10,6 +10,7 @@ from lethe.model import Anonymise, Dataset, Rule
 from lethe.policy.format import ActivityFile
 from lethe.policy.kinds import many
 from lethe.policy.problems import Spot, one_of
+from lethe.reach import changed_by
 
 Activities = Sequence[tuple[Spot, ActivityFile]]
 Column = tuple[str, str, str, str]
@@ -74,7 +75,7 @@ def touches(rule: Rule) -> Iterator[Column]:
     if isinstance(rule.action, Anonymise):
         yield from ((*_table(rule.dataset), column) for column in rule.action.fields)
     else:
-        yield from ((*_table(dataset), "*") for dataset in rule.datasets())
+        yield from ((*_table(dataset), "*") for dataset in changed_by(rule))
 
 
 def _table(dataset: Dataset) -> tuple[str, str, str]:
@@ -110,7 +111,7 @@ def warn_of_gaps(activities: Activities, rules: Iterable[Rule]) -> None:
             done = ended.get(name, set())
             left = sorted(set(dataset.personal_data) - done)
             if left and "*" not in done:
-                text = f"found no rule that ends {', '.join(left)}, expected one for all personal data"
+                text = f"no rule deletes or anonymises {', '.join(left)}"
                 (spot / "datasets" / name).warn(text, key=True)
 
 
@@ -120,6 +121,6 @@ def _ended(rules: Iterable[Rule]) -> dict[str, set[str]]:
         if isinstance(rule.action, Anonymise):
             ended.setdefault(rule.dataset.name, set()).update(rule.action.fields)
         else:
-            for dataset in rule.datasets():
+            for dataset in changed_by(rule):
                 ended.setdefault(dataset.name, set()).add("*")
     return ended

@@ -113,6 +113,7 @@ def resolve_datasets(
     """All datasets; `store_names` and `names` are None when not all of them are in view."""
     sources = list(sources)
     _check_stores(sources, store_names)
+    _check_tables(sources)
     usable = {source.name: source for source in sources if source.form.in_ in stores}
     datasets = {name: _dataset(source) for name, source in usable.items()}
     known = None if names is None else frozenset(names)
@@ -132,15 +133,32 @@ def _check_stores(sources: Iterable[DatasetSource], known: Iterable[str] | None)
             (source.spot / "in").expected(expected)
 
 
+def _check_tables(sources: Iterable[DatasetSource]) -> None:
+    """One table, one dataset: a second would go without the holds and floors of the first."""
+    first: dict[tuple[str, str, str], str] = {}
+    for source in sources:
+        place = (source.form.in_, *_schema_and_table(source.form))
+        name = first.setdefault(place, source.name)
+        if name != source.name:
+            found = source.spot.tree.quote((*source.spot.path, "table"))
+            text = f"found {found} again, expected one dataset for each table ({name} is over it already)"
+            (source.spot / "table").report(text)
+
+
+def _schema_and_table(form: DatasetForm) -> tuple[str, str]:
+    schema, _, table = form.table.rpartition(".")
+    return schema or "public", table
+
+
 def _dataset(source: DatasetSource) -> Dataset:
     form = source.form
-    schema, _, table = form.table.rpartition(".")
+    schema, table = _schema_and_table(form)
     relations = {name: _relation(name, each) for name, each in form.refers_to.items()}
     return Dataset(
         name=source.name,
         activity=source.activity,
         store=form.in_,
-        schema=schema or "public",
+        schema=schema,
         table=table,
         key=many(form.key),
         personal_data=dict(form.personal_data),

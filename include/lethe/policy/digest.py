@@ -135,9 +135,8 @@ def _references(rule: Rule) -> list[ColumnRef]:
     return refs
 
 
-def _floor_references(clock: Clock | None, until: ColumnRef | None, when: Iterable[Condition]) -> list[ColumnRef]:
-    refs = [condition.at for condition in when]
-    return refs + ([clock.at] if clock else []) + ([until] if until else [])
+def _floor_references(clock: Clock | None, until: Clock | None, when: Iterable[Condition]) -> list[ColumnRef]:
+    return [*(condition.at for condition in when), *(each.at for each in (clock, until) if each)]
 
 
 def _plain(value: Any) -> Any:

@@ -150,7 +150,7 @@ class DatasetForm(Form):
 
 
 class FiscalKeep(Form):
-    """Keep for a period after the end of the fiscal year."""
+    """Keep for a period that starts when the fiscal year ends."""
 
     after: Literal["fiscal-year-end"]
     period: PeriodText
@@ -186,7 +186,7 @@ class Assumed(Form):
 
     assume: PeriodText
     confirm_by: Name
-    """A role."""
+    """The privacy officer's role: the one whose sign-in the database can prove."""
     because: Text
 
 
@@ -258,7 +258,7 @@ class RuleForm(Form):
     obligation: Obligation
     of: Name
     title: Words
-    """The data in plain words, as in "Calls older than 90 days"."""
+    """The data in plain words; explanations begin with it."""
     since: Words | None = None
     """What the period counts from, in plain words, as in "1 year after the end of the customer relationship"."""
     clock: Reference

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
@@ -118,7 +118,7 @@ def _stores(source: Source[StoresFile]) -> dict[str, Store]:
 
 def _activity(spot: Spot, form: ActivityFile, organisation: Source[OrganisationFile]) -> Activity:
     if organisation.form is not None:
-        _check_head(spot, form, organisation.spot.tree)
+        _check_head(spot, form, organisation.form, organisation.spot.tree)
     check_activity(spot, form)
     return Activity(
         name=form.activity,
@@ -139,7 +139,7 @@ def _activity(spot: Spot, form: ActivityFile, organisation: Source[OrganisationF
     )
 
 
-def _check_head(spot: Spot, form: ActivityFile, head: Tree) -> None:
+def _check_head(spot: Spot, form: ActivityFile, organisation: OrganisationFile, head: Tree) -> None:
     """Roles, processors and obligations are those of organisation.yaml."""
     roles, processors = head.names("roles"), head.names("processors")
     _check_known(form.responsible, roles, "a role of organisation.yaml", spot / "responsible")
@@ -148,9 +148,16 @@ def _check_head(spot: Spot, form: ActivityFile, head: Tree) -> None:
     for name, rule in form.rules.items():
         if not isinstance(rule.keep, str):
             here = spot / "rules" / name / "keep" / "confirm_by"
-            _check_known(rule.keep.confirm_by, roles, "a role of organisation.yaml", here)
+            _check_confirms(rule.keep.confirm_by, organisation.privacy_officer, roles, here)
     if not head.is_broken(("obligations",)):
         _check_obligations(spot, form, head.names("obligations"))
+
+
+def _check_confirms(role: str, officer: str, roles: Collection[str], spot: Spot) -> None:
+    """Only the privacy officer's sign-in is told apart by the database, so nobody else can confirm."""
+    _check_known(role, roles, "a role of organisation.yaml", spot)
+    if role in roles and officer in roles and role != officer:
+        spot.expected(f"{officer}, the privacy officer's role: the database can prove no other")
 
 
 def _check_obligations(spot: Spot, form: ActivityFile, known: Iterable[str]) -> None:

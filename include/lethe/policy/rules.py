@@ -39,7 +39,7 @@ def resolve_floor(form: FiscalFloor | UntilFloor, activity: str, spot: Spot, est
         law=form.law,
     )
     if isinstance(form, UntilFloor):
-        return replace(floor, until=estate.reference(form.until, dataset, spot / "until"))
+        return replace(floor, until=estate.clock(form.until, dataset, spot / "until"))
     clock = estate.clock(form.clock, dataset, spot / "clock")
     return replace(floor, clock=clock, period=Period.parse(form.keep.period))
 

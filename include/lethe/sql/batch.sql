@@ -7,7 +7,7 @@ SELECT set_config('lock_timeout', %(lock)s, true), set_config('statement_timeout
 SELECT pg_advisory_xact_lock_shared(%(lock)s)
 
 -- name: epoch
-SELECT epoch, (clock_timestamp() AT TIME ZONE 'UTC')::date FROM lethe.store
+SELECT epoch, (clock_timestamp() AT TIME ZONE %(zone)s)::date FROM lethe.store
 
 -- name: held_kinds
 SELECT dataset, array_agg(DISTINCT kind) FROM lethe.hold GROUP BY dataset

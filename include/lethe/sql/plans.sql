@@ -2,7 +2,10 @@
 
 -- name: save_plan
 INSERT INTO lethe.plan (digest, rule, rule_digest, today, body)
-VALUES (%(digest)s, %(rule)s, %(rule_digest)s, %(today)s, %(body)s) ON CONFLICT DO NOTHING
+VALUES (%(digest)s, %(rule)s, %(rule_digest)s, %(today)s, %(body)s)
+ON CONFLICT (digest) DO UPDATE SET made_at = excluded.made_at -- what was found before is found again, and counts again
+WHERE EXISTS (SELECT FROM lethe.plan newer WHERE newer.rule = plan.rule AND newer.made_at > plan.made_at)
+RETURNING xmax = 0
 
 -- name: plan
 SELECT body FROM lethe.plan WHERE digest = %(digest)s
@@ -11,13 +14,13 @@ SELECT body FROM lethe.plan WHERE digest = %(digest)s
 SELECT digest FROM lethe.plan WHERE starts_with(digest, %(start)s) LIMIT 2
 
 -- name: state
-SELECT a.approved, p.outcome
+SELECT a.approved, p.outcome, lethe.superseded(p)
 FROM lethe.plan p LEFT JOIN lethe.approval a ON a.plan = p.digest WHERE p.digest = %(digest)s
 
 -- name: open_plan
 SELECT p.body FROM lethe.plan p JOIN lethe.approval a ON a.plan = p.digest
 WHERE p.rule = %(rule)s AND p.rule_digest = %(rule_digest)s AND a.approved AND p.outcome IS NULL
-  AND (%(today)s::date IS NULL OR p.today = %(today)s)
+  AND p.today BETWEEN %(first)s AND %(last)s
 ORDER BY a.at DESC LIMIT 1
 
 -- name: last_approved
@@ -29,10 +32,10 @@ SELECT count(*) FROM lethe.plan WHERE rule = %(rule)s AND today = %(today)s AND 
 
 -- name: approved_rules
 SELECT DISTINCT p.rule FROM lethe.plan p JOIN lethe.approval a ON a.plan = p.digest
-WHERE a.approved AND p.outcome IS NULL ORDER BY p.rule
+WHERE a.approved AND p.outcome IS NULL AND p.today <= %(today)s ORDER BY p.rule
 
 -- name: list
-SELECT p.digest, p.body, p.made_at, a.approved, p.outcome, a.role, a.via, a.at
+SELECT p.digest, p.body, p.made_at, a.approved, p.outcome, lethe.superseded(p), a.role, a.via, a.at
 FROM lethe.plan p LEFT JOIN lethe.approval a ON a.plan = p.digest
 WHERE p.rule = coalesce(%(rule)s, p.rule) AND p.digest = coalesce(%(digest)s, p.digest)
 ORDER BY p.made_at DESC, p.rule LIMIT %(limit)s

@@ -6,7 +6,8 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %(schema)s AND c.relname = %(table)s AND c.relkind IN ('r', 'p')
 
 -- name: columns
-SELECT a.attname, format_type(t.oid, NULL), a.attnotnull, a.attgenerated <> ''
+SELECT a.attname, format_type(t.oid, NULL), a.attnotnull, a.attgenerated <> '', format_type(a.atttypid, a.atttypmod),
+       CASE WHEN t.typtype = 'e' THEN 'enum' WHEN t.typnamespace = 'pg_catalog'::regnamespace THEN 'builtin' ELSE 'added' END
 FROM pg_attribute a
 JOIN pg_type o ON o.oid = a.atttypid
 JOIN pg_type t ON t.oid = CASE WHEN o.typtype = 'd' THEN o.typbasetype ELSE o.oid END
@@ -39,6 +40,7 @@ JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
 WHERE i.indrelid = %(oid)s AND i.indisvalid AND i.indpred IS NULL AND m.amname = 'btree'
 
 -- name: inbound
+WITH tree AS (SELECT %(oid)s::regclass AS relid UNION SELECT relid FROM pg_partition_tree(%(oid)s))
 SELECT con.conname, n.nspname, c.relname, con.confdeltype, con.confupdtype,
        (SELECT array_agg(a.attname ORDER BY k.ord) FROM unnest(con.conkey) WITH ORDINALITY AS k(num, ord)
         JOIN pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.num),
@@ -47,18 +49,23 @@ SELECT con.conname, n.nspname, c.relname, con.confdeltype, con.confupdtype,
 FROM pg_constraint con
 JOIN pg_class c ON c.oid = con.conrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE con.contype = 'f' AND con.confrelid = %(oid)s AND con.conparentid = 0
+WHERE con.contype = 'f' AND con.confrelid IN (SELECT relid FROM tree)
+  AND NOT EXISTS (SELECT FROM pg_constraint whole  -- what a partition has of its table's foreign key is no other key
+                  WHERE whole.oid = con.conparentid AND whole.confrelid IN (SELECT relid FROM tree))
 ORDER BY n.nspname, c.relname, con.conname
 
 -- name: triggers
-SELECT t.tgname, (t.tgtype & 8) <> 0 AS on_delete, (t.tgtype & 16) <> 0 AS on_update
-FROM pg_trigger t
-WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgenabled <> 'D'
-  AND (t.tgrelid = %(oid)s OR t.tgrelid IN (SELECT relid FROM pg_partition_tree(%(oid)s)))
-UNION ALL
-SELECT r.rulename, r.ev_type = '4', r.ev_type = '2'
-FROM pg_rewrite r WHERE r.ev_class = %(oid)s AND r.ev_enabled <> 'D'
-ORDER BY 1
+WITH tree AS (SELECT %(oid)s::regclass AS relid UNION SELECT relid FROM pg_partition_tree(%(oid)s)),
+found AS (
+    SELECT t.tgname AS name, t.tgtype & 4 <> 0 AS on_insert, t.tgtype & 16 <> 0 AS on_update,
+           t.tgtype & 8 <> 0 AS on_delete
+    FROM pg_trigger t
+    WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgenabled <> 'D' AND t.tgrelid IN (SELECT relid FROM tree)
+    UNION ALL
+    SELECT r.rulename, r.ev_type = '3', r.ev_type = '2', r.ev_type = '4'
+    FROM pg_rewrite r WHERE r.ev_class IN (SELECT relid FROM tree) AND r.ev_enabled <> 'D'
+)
+SELECT name, bool_or(on_insert), bool_or(on_update), bool_or(on_delete) FROM found GROUP BY name ORDER BY name
 
 -- name: parts
 SELECT c.oid, n.nspname, c.relname, p.nspname, pc.relname,

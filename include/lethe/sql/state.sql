@@ -12,6 +12,15 @@ CREATE TABLE IF NOT EXISTS lethe.plan (
 );
 CREATE INDEX IF NOT EXISTS plan_rule ON lethe.plan (rule, made_at DESC);
 
+-- Whether the rule was planned anew since, for the same day or a later one. A plan for a day to come replaces nothing.
+CREATE OR REPLACE FUNCTION lethe.superseded(p lethe.plan) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (
+        SELECT FROM lethe.plan newer
+        WHERE newer.rule = p.rule AND newer.made_at > p.made_at
+          AND newer.today BETWEEN p.today AND current_date + 1
+    )
+$$;
+
 -- Who a random approver id stands for; the person is forgotten when `until` is past, the id stays with its answers.
 CREATE TABLE IF NOT EXISTS lethe.approver (
     id     text PRIMARY KEY,
@@ -49,7 +58,7 @@ CREATE TABLE IF NOT EXISTS lethe.confirmation (
 CREATE TABLE IF NOT EXISTS lethe.run (
     run   text NOT NULL,
     rule  text NOT NULL,
-    state text NOT NULL CHECK (state IN ('waiting', 'nothing', 'ended', 'failed')),
+    state text NOT NULL CHECK (state IN ('waiting', 'rejected', 'nothing', 'ended', 'failed')),
     plan  text REFERENCES lethe.plan,
     leaf  text NOT NULL,
     at    timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -58,17 +67,20 @@ CREATE TABLE IF NOT EXISTS lethe.run (
 
 -- A person answers under the database role that signed in. Airflow's tasks hand on what a signed-in user of Airflow
 -- answered, and can say nothing else. Being a superuser makes nobody a privacy officer.
+CREATE OR REPLACE FUNCTION lethe.signed_in_as(wanted name) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT r.rolname = wanted OR CASE
+        WHEN r.rolsuper THEN EXISTS (  -- of every role by nature: only what it was made a member of by hand counts
+            SELECT FROM pg_catalog.pg_auth_members m
+            WHERE m.member = r.oid AND m.roleid = (SELECT g.oid FROM pg_catalog.pg_roles g WHERE g.rolname = wanted)
+        )
+        ELSE pg_catalog.pg_has_role(r.oid, wanted, 'MEMBER')
+    END
+    FROM pg_catalog.pg_roles r WHERE r.rolname = session_user
+$$;
 CREATE OR REPLACE FUNCTION lethe.only_who_may_answer() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    signed_in_as text[] := ARRAY(
-        SELECT r.rolname FROM pg_roles r WHERE r.rolname = session_user
-        UNION ALL
-        SELECT g.rolname FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles u ON u.oid = m.member
-        WHERE u.rolname = session_user
-    );
 BEGIN
-    IF NEW.via = 'cli' AND NOT 'lethe_officer' = ANY (signed_in_as)
-       OR NEW.via = 'airflow' AND NOT 'lethe_worker' = ANY (signed_in_as) THEN
+    IF NEW.via = 'cli' AND NOT lethe.signed_in_as('lethe_officer')
+       OR NEW.via = 'airflow' AND NOT lethe.signed_in_as('lethe_worker') THEN
         RAISE EXCEPTION 'this sign-in may not answer' USING ERRCODE = 'insufficient_privilege';
     END IF;
     RETURN NEW;
@@ -81,6 +93,9 @@ CREATE OR REPLACE TRIGGER only_who_may_answer BEFORE INSERT ON lethe.confirmatio
 GRANT USAGE ON SCHEMA lethe TO lethe_worker, lethe_officer;
 GRANT SELECT ON ALL TABLES IN SCHEMA lethe TO lethe_worker, lethe_officer;
 GRANT UPDATE (seq) ON lethe.store TO lethe_worker, lethe_officer;
-GRANT INSERT ON lethe.outbox, lethe.approver, lethe.approval, lethe.confirmation TO lethe_worker, lethe_officer;
+REVOKE SELECT ON lethe.approver FROM lethe_worker;  -- who answered is nothing that a task needs to know
+GRANT INSERT ON lethe.outbox, lethe.approver, lethe.approval TO lethe_worker, lethe_officer;
+REVOKE INSERT ON lethe.confirmation FROM lethe_worker;
+GRANT INSERT ON lethe.confirmation TO lethe_officer;
 GRANT INSERT ON lethe.plan, lethe.run TO lethe_worker;
-GRANT UPDATE (outcome) ON lethe.plan TO lethe_worker;
+GRANT UPDATE (made_at, outcome) ON lethe.plan TO lethe_worker;

@@ -2,7 +2,7 @@
 
 CREATE SCHEMA IF NOT EXISTS lethe;
 
--- Who this store is. The epoch is raised when a backup is restored, so that a deletion done again is evidence again.
+-- Who this store is. Restoring a backup raises the epoch: what came back is deleted again, and that too is written down.
 CREATE TABLE IF NOT EXISTS lethe.store (
     single boolean PRIMARY KEY DEFAULT true CHECK (single),
     id     uuid    NOT NULL DEFAULT gen_random_uuid(),

@@ -40,7 +40,7 @@ from lethe.model import (
     Survey,
     Way,
 )
-from lethe.reach import conditions_of, datasets_of
+from lethe.reach import conditions_of, datasets_of, kin_of, lost_holds
 
 Row = dict[str, Any]
 
@@ -156,8 +156,10 @@ class MemoryStore:
 
     def done(self, plan: Plan) -> Done:
         """Sum up the plan's progress."""
-        sums = [each for (*_, digest, _), each in self.memory.progress.items() if digest == plan.digest]
-        return Done(sum(s.rows for s in sums), sum(s.reach for s in sums), sum(s.batch for s in sums))
+        found = {shard: each for (*_, digest, shard), each in self.memory.progress.items() if digest == plan.digest}
+        sums, finished = found.values(), any(each.finished for shard, each in found.items() if shard < 0)
+        batches = sum(each.batch for shard, each in found.items() if shard >= 0)
+        return Done(sum(s.rows for s in sums), sum(s.reach for s in sums), batches, finished)
 
     def remaining(self, rule: Rule, today: date, *, confirmed: bool) -> Remaining:
         """Count what is left by forward arithmetic: the last day of the period is over, and nothing protects."""
@@ -267,11 +269,19 @@ class View:
 
     def unseen(self, rule: Rule) -> Iterator[str]:
         """Values that a condition, hold or floor names and that occur nowhere, as `schema.table.column = value`."""
-        for dataset, condition in sorted(set(conditions_of(rule)), key=str):
+        for dataset, condition in sorted(set(conditions_of(self.policy, rule)), key=str):
             home, column = self._owner(dataset, condition.at), condition.at.column
             seen = {as_text(row[column]) for row in self.memory.tables[home.name] if row[column] is not None}
             unseen = (value for value in condition.values if value not in seen)
             yield from (f"{home.schema}.{home.table}.{column} = {value}" for value in unseen)
+        yield from self._lost_holds(rule)
+
+    def _lost_holds(self, rule: Rule) -> Iterator[str]:
+        for dataset in {each.name: each for each in (rule.dataset, *(kin.dataset for kin in kin_of(rule)))}.values():
+            keys = {key_text(dataset, row) for row in self.memory.tables[dataset.name]}
+            lost = [key for name, key, _ in self.memory.holds if name == dataset.name and key not in keys]
+            yield from lost_holds(len(lost), dataset.name)
+        yield from lost_holds(sum(name not in self.policy.datasets for name, *_ in self.memory.holds))
 
     def _owner(self, dataset: Dataset, ref: ColumnRef) -> Dataset:
         for name in ref.path:

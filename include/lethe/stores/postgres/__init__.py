@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from time import monotonic
 from types import TracebackType
@@ -11,11 +12,12 @@ from psycopg import errors
 
 from lethe.errors import Stale, StoreRefused
 from lethe.model import Done, Plan, Policy, Receipt, Remaining, Rule, Shard, Store, Survey, Way
+from lethe.plan import finish_shard
 from lethe.sql import queries
 from lethe.stores.postgres.agree import Agreed, agree
 from lethe.stores.postgres.apply import SQL_BATCH, Pace, Work, apply_range, finish, mirrored, one
 from lethe.stores.postgres.connection import Connection, telling
-from lethe.stores.postgres.drop import apply_partition, put_back
+from lethe.stores.postgres.drop import apply_partition, put_back, try_to_put_back
 from lethe.stores.postgres.predicate import Question
 from lethe.stores.postgres.purge import purge
 from lethe.stores.postgres.remaining import remaining
@@ -51,15 +53,20 @@ class PostgresStore:
 
     @telling
     def survey(self, rule: Rule, today: date, *, confirmed: bool) -> Survey:
-        """Count by reasons and cut into shards; reads only."""
-        question = self._question(rule, today, confirmed)
+        """Count by reasons and cut into shards; changes nothing, but puts back partitions that a stopped run left."""
+        conn = self._connection.get()
+        self._question(rule, today, confirmed)  # first of all: do the policy and the schema agree?
         store_id, epoch = self._identity(rule)
-        return survey(self._connection.get(), question, store_id, epoch)
+        left = tuple(try_to_put_back(conn, rule))
+        found = survey(conn, self._question(rule, today, confirmed), store_id, epoch)
+        return replace(found, warnings=(*found.warnings, *left))
 
     @telling
     def apply(self, plan: Plan, shard: Shard, *, run: str) -> Receipt | None:
         """Do the shard's next batch; Stale when the store or its schema is not what was planned for."""
         conn, work = self._connection.get(), self._planned(plan, run)
+        if shard.way in (Way.BLOCKS, Way.INDEX) and not work.question.agreed.holds(work.rule.dataset, shard):
+            raise Stale(f"{work.where}: {shard.relation} is no longer a part of the table; plan again")
         if shard.way is Way.PARTITION:
             return apply_partition(conn, work, shard, self.pace)
         if shard.way is Way.FINISH:
@@ -73,7 +80,10 @@ class PostgresStore:
     def done(self, plan: Plan) -> Done:
         """Sum up the plan's progress."""
         place = {"epoch": plan.survey.epoch, "plan": plan.digest}
-        return Done(*one(self._connection.get(), SQL_BATCH["so_far"], place))
+        last = self._connection.get().execute(SQL_BATCH["progress"], {**place, "shard": finish_shard("").number})
+        finished = (last.fetchone() or (0, None, False))[2]
+        rows, reach, batches = one(self._connection.get(), SQL_BATCH["so_far"], place)
+        return Done(rows, reach, batches, finished)
 
     @telling
     def remaining(self, rule: Rule, today: date, *, confirmed: bool) -> Remaining:

@@ -6,16 +6,22 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from zoneinfo import ZoneInfo
 
 import psycopg
 import rfc8785
 
 from lethe.errors import SchemaMismatch
-from lethe.model import Aggregate, Anonymise, ColumnRef, Dataset, Delete, Policy, Rule
-from lethe.reach import datasets_of, floors_of, kin_of, references_of
-from lethe.stores.postgres.live import Inbound, Table, read_dataset, read_table
+from lethe.model import Aggregate, Anonymise, ColumnRef, Dataset, Delete, Kin, Policy, Rule, Shard
+from lethe.reach import changed_by, clocks_of, conditions_of, datasets_of, kin_of, references_of, relations_of
+from lethe.stores.postgres.live import Column, Inbound, Table, read_dataset, read_table
 
 CLOCK_TYPES = ("date", "timestamp with time zone", "timestamp without time zone")
+COMPARED = (
+    *("text", "character varying", "character", "name"),
+    *("boolean", "smallint", "integer", "bigint", "uuid", "date"),
+)
+"""Types, besides enums, of which each value has one spelling, so that conditions can compare them as text."""
 LARGE = 100_000
 """Rows from which a missing index on the clock is worth a warning."""
 
@@ -37,7 +43,15 @@ class Agreed:
 
     def type_of(self, dataset: Dataset, ref: ColumnRef) -> str:
         """The type of the column that a reference from `dataset` ends in."""
-        return self.tables[self.owner(dataset, ref).name].columns[ref.column].type
+        return self.column(dataset, ref).type
+
+    def column(self, dataset: Dataset, ref: ColumnRef) -> Column:
+        """The column that a reference from `dataset` ends in."""
+        return self.tables[self.owner(dataset, ref).name].columns[ref.column]
+
+    def holds(self, dataset: Dataset, shard: Shard) -> bool:
+        """Whether the shard's relation is, or still is, a part of the dataset's table."""
+        return any(f"{part.schema}.{part.table}" == shard.relation for part in self.table(dataset).parts)
 
     def owner(self, dataset: Dataset, ref: ColumnRef) -> Dataset:
         """The dataset in which the column of a reference lives."""
@@ -59,9 +73,11 @@ def agree(conn: psycopg.Connection, policy: Policy, rule: Rule) -> Agreed:
     agreed = Agreed(policy, tables, tuple(_warnings(rule, tables)), _fingerprint(tables))
     if not problems:
         problems += _columns(agreed, rule)
-        problems += [line for dataset in wanted.values() for line in _key(dataset, tables[dataset.name])]
+        targets = {relation.to for _, relation in relations_of(policy, rule)}
+        problems += [line for d in wanted.values() for line in _key(d, tables[d.name], referred=d.name in targets)]
     if not problems:
-        problems += [*_clock(agreed, rule), *_action(conn, agreed, rule), *_reach(agreed, rule)]
+        problems += [*_clock(agreed, rule), *_compared(agreed, rule)]
+        problems += [*_action(conn, agreed, rule), *_reach(agreed, rule)]
     if problems:
         raise SchemaMismatch(tuple(f"store {rule.dataset.store}, rule {rule.name}: {line}" for line in problems))
     return agreed
@@ -86,8 +102,10 @@ def _columns(agreed: Agreed, rule: Rule) -> Iterator[str]:
             yield f"column {table.schema}.{table.name}.{column}: not found in the database{hint}"
 
 
-def _key(dataset: Dataset, table: Table) -> Iterator[str]:
-    if not any(set(dataset.key) <= set(key) <= {*dataset.key, *table.partition_columns} for key in table.keys):
+def _key(dataset: Dataset, table: Table, *, referred: bool) -> Iterator[str]:
+    """A key that is unique within each partition only will do, unless rows refer to it: they would mean several."""
+    besides = frozenset() if referred else table.partition_columns
+    if not any(set(dataset.key) <= set(key) <= {*dataset.key, *besides} for key in table.keys):
         yield (
             f"table {table.schema}.{table.name}: found no primary key or unique NOT NULL index on "
             f"({', '.join(dataset.key)}), expected one, for it is the key of dataset {dataset.name}"
@@ -97,14 +115,29 @@ def _key(dataset: Dataset, table: Table) -> Iterator[str]:
 
 
 def _clock(agreed: Agreed, rule: Rule) -> Iterator[str]:
-    clocks = [(rule.dataset, rule.clock)]
-    clocks += [(dataset, floor.clock) for dataset, floor in floors_of(rule) if floor.clock]
-    for dataset, clock in clocks:
+    for dataset, clock in clocks_of(rule):
         type_ = agreed.type_of(dataset, clock.at)
         if type_ not in CLOCK_TYPES:
             yield f"clock {clock.at}: found type {type_}, expected date or timestamp; text is never read as a date"
         elif type_ == CLOCK_TYPES[2] and clock.zone is None:
             yield f"clock {clock.at}: found time stamps without zone; declare theirs under unzoned: of the dataset"
+
+
+def _compared(agreed: Agreed, rule: Rule) -> Iterator[str]:
+    """What is compared as text must have one spelling, and what links rows an equality that is PostgreSQL's own."""
+    conditions = {(str(c.at), agreed.column(d, c.at)) for d, c in conditions_of(agreed.policy, rule)}
+    for at, column in sorted(conditions, key=str):
+        if column.type not in COMPARED and column.kind != "enum":
+            yield f"condition on {at}: found type {column.type}, expected text, boolean, integer, enum, uuid or date"
+    for dataset, relation in relations_of(agreed.policy, rule):
+        for side, pair in ((dataset.name, 0), (relation.to, 1)):
+            for name in (columns[pair] for columns in relation.columns if not relation.as_text):
+                if agreed.tables[side].columns[name].kind == "added":
+                    type_ = agreed.tables[side].columns[name].type
+                    yield (
+                        f"relation {dataset.name}.{relation.name}: found type {type_} of {side}.{name}, whose equality "
+                        "is not PostgreSQL's own; compare both sides with as_text"
+                    )
 
 
 def _action(conn: psycopg.Connection, agreed: Agreed, rule: Rule) -> Iterator[str]:
@@ -119,10 +152,11 @@ def _action(conn: psycopg.Connection, agreed: Agreed, rule: Rule) -> Iterator[st
             for key in (key for key in table.inbound if name in key.to):
                 yield f"column {name}: foreign key {key.name} of {key.table} refers to it, so it cannot be anonymised"
     if rule.aggregate is not None:
-        yield from _aggregate(conn, rule.aggregate, table)
+        yield from _aggregate(conn, agreed, rule, rule.aggregate)
 
 
-def _aggregate(conn: psycopg.Connection, aggregate: Aggregate, source: Table) -> Iterator[str]:
+def _aggregate(conn: psycopg.Connection, agreed: Agreed, rule: Rule, aggregate: Aggregate) -> Iterator[str]:
+    source = agreed.table(rule.dataset)
     schema, _, name = aggregate.into.rpartition(".")
     target = read_table(conn, schema or source.schema, name)
     if target is None:
@@ -140,31 +174,69 @@ def _aggregate(conn: psycopg.Connection, aggregate: Aggregate, source: Table) ->
             f"aggregate: {aggregate.into} has no unique index on ({', '.join(aggregate.by)}) that also holds for NULL; "
             "without one the counts of a day could be split over several rows"
         )
+    for trigger in target.triggers:
+        if trigger.name not in _declared(agreed.policy, rule, target):
+            yield (
+                f"aggregate: trigger {trigger.name} of {aggregate.into} would run on what is counted; if it does "
+                "nothing that matters, make the table a dataset and declare it under triggers:"
+            )
+    yield from _days(agreed, rule, aggregate)
+
+
+def _declared(policy: Policy, rule: Rule, target: Table) -> set[str]:
+    """The triggers that a dataset over the statistics declares."""
+    place = (rule.dataset.store, target.schema, target.name)
+    return {name for d in policy.datasets.values() if (d.store, d.schema, d.table) == place for name in d.triggers}
+
+
+def _days(agreed: Agreed, rule: Rule, aggregate: Aggregate) -> Iterator[str]:
+    columns = agreed.table(rule.dataset).columns
+    for name in (by[4:-1] for by in aggregate.by.values() if by.startswith("day(") and by[4:-1] in columns):
+        if columns[name].type not in CLOCK_TYPES:
+            yield f"aggregate: day({name}): found type {columns[name].type}, expected date or timestamp"
+        elif columns[name].type == CLOCK_TYPES[2] and zone_of(agreed.policy, rule.dataset, name) is None:
+            yield f"aggregate: day({name}): found time stamps without zone; declare it under unzoned: of the dataset"
+
+
+def zone_of(policy: Policy, dataset: Dataset, column: str) -> ZoneInfo | None:
+    """The zone of a column's time stamps that have none."""
+    return dataset.zones.get(column, policy.stores[dataset.store].zone)
 
 
 def _reach(agreed: Agreed, rule: Rule) -> Iterator[str]:
     """Whatever else a deletion or change here would set off."""
     deleting = isinstance(rule.action, Delete)
-    for dataset in rule.datasets():
+    for dataset in changed_by(rule):
         table = agreed.table(dataset)
-        for name, on_delete, on_update in table.triggers:
-            if (on_delete if deleting else on_update) and name not in dataset.triggers:
+        for trigger in table.triggers:
+            if (trigger.on_delete if deleting else trigger.on_update) and trigger.name not in dataset.triggers:
                 yield (
-                    f"table {table.schema}.{table.name}: trigger {name} would run on every row; if it does nothing "
-                    f"that matters, declare it under triggers: of dataset {dataset.name}"
+                    f"table {table.schema}.{table.name}: trigger {trigger.name} would run on every row; if it does "
+                    f"nothing that matters, declare it under triggers: of dataset {dataset.name}"
                 )
         if deleting:
-            yield from (_undeclared(table, dataset, key) for key in table.inbound if not _follows(rule, dataset, key))
+            yield from (line for key in table.inbound for line in _inbound(rule, table, dataset, key))
 
 
-def _follows(rule: Rule, dataset: Dataset, key: Inbound) -> bool:
-    """Whether the foreign key is one of the relations by which rows go along."""
-    pairs = dict(zip(key.columns, key.to, strict=True))
-    return any(
+def _inbound(rule: Rule, table: Table, dataset: Dataset, key: Inbound) -> Iterator[str]:
+    """A foreign key that acts by itself knows no `when`: it would take rows along that nobody judged."""
+    ways = [kin.relation for kin in kin_of(rule) if _follows(kin, dataset, key)]
+    if not ways:
+        yield _undeclared(table, dataset, key)
+    elif key.on_delete in "cnd" and all(relation.when for relation in ways):
+        yield (
+            f"table {table.schema}.{table.name}: foreign key {key.name} of {key.table} is ON DELETE "
+            f"{_ON_DELETE[key.on_delete]} for rows of every kind, but relation {ways[0].name} follows only some; "
+            "let it be NO ACTION, or follow without when:"
+        )
+
+
+def _follows(kin: Kin, dataset: Dataset, key: Inbound) -> bool:
+    """Whether the foreign key is the relation by which these rows go along."""
+    return (
         kin.relation.to == dataset.name
         and f"{kin.dataset.schema}.{kin.dataset.table}" == key.table
-        and dict(kin.relation.columns) == pairs
-        for kin in kin_of(rule)
+        and dict(kin.relation.columns) == dict(zip(key.columns, key.to, strict=True))
     )
 
 

@@ -17,13 +17,15 @@ from typing import Any, LiteralString, NamedTuple
 import psycopg
 from psycopg.sql import SQL, Composed, Literal
 
-from lethe.deadlines import last_day, local_date, next_day
+from lethe.deadlines import last_day, local_date
 from lethe.errors import BoundExceeded, Stale, StoreRefused
 from lethe.evidence.leaf import batch_leaf, canonical
 from lethe.model import Plan, Reason, Receipt, Rule, Shard, Store, Way
+from lethe.reach import changed_by
 from lethe.sql import queries
+from lethe.stores.postgres.live import read_inbound, read_triggers
 from lethe.stores.postgres.predicate import Predicate, Question
-from lethe.stores.postgres.statement import Range, deed, follower_locks, range_of, suppress, within
+from lethe.stores.postgres.statement import Range, candidates, deed, is_plain, locks, range_of, suppress, within
 
 SQL_BATCH = queries("batch")
 
@@ -105,10 +107,11 @@ def open_batch(conn: psycopg.Connection, work: Work) -> None:
     """Set the timeouts, take the holds' lock shared, and make sure that the store is the one that was planned for."""
     one(conn, SQL_BATCH["timeouts"], {"lock": work.lock_timeout, "statement": work.statement_timeout})
     one(conn, SQL_BATCH["share_holds"], {"lock": HOLDS_LOCK})
-    epoch, today = one(conn, SQL_BATCH["epoch"])
+    zone = work.question.agreed.policy.organisation.zone
+    epoch, today = one(conn, SQL_BATCH["epoch"], {"zone": zone.key})
     if epoch != work.plan.survey.epoch:
         raise Stale(f"{work.where}: found epoch {epoch}, planned for {work.plan.survey.epoch}; plan again")
-    if work.plan.today > next_day(today):
+    if work.plan.today > today:
         raise Stale(
             f"{work.where}: the plan is for {work.plan.today}, the store's clock says {today}; "
             "nothing is deleted ahead of time"
@@ -151,11 +154,14 @@ def apply_range(conn: psycopg.Connection, work: Work, shard: Shard, pace: Pace) 
             return None
         predicate = Predicate(with_holds(conn, work.question))
         where, last = _next_range(conn, predicate, shard, before, pace)
-        for lock in follower_locks(predicate, where):
-            one(conn, lock)
+        if not is_plain(predicate):
+            where = replace(where, rows=tuple(one(conn, candidates(predicate, where))[0]))
+            for lock in locks(predicate, where):
+                one(conn, lock)
         statement, names = deed(predicate, where)
         done = conn.execute(statement)
         rows, *others = (done.fetchone() or ()) if done.description else (done.rowcount,)
+        _same_reach(conn, work)
         reach: Counter[str] = Counter()
         for name, count in zip(names, others, strict=True):  # a dataset that several ways lead to stands there as often
             reach[name] += count
@@ -164,6 +170,17 @@ def apply_range(conn: psycopg.Connection, work: Work, shard: Shard, pace: Pace) 
     seconds = monotonic() - started
     pace.learn(shard.way, seconds)
     return Receipt(work.plan.digest, shard.number, before.batch + 1, rows, reach, seconds, seq)
+
+
+def _same_reach(conn: psycopg.Connection, work: Work) -> None:
+    """Stale, and the deed undone, when it could have set off what nobody looked at.
+
+    Asked after the deed: its locks keep new foreign keys and triggers out until the commit.
+    """
+    for dataset in changed_by(work.rule):
+        table = work.question.agreed.table(dataset)
+        if (read_inbound(conn, table.oid), read_triggers(conn, table.oid)) != (table.inbound, table.triggers):
+            raise Stale(f"{work.where}: {table.schema}.{table.name} got a foreign key or trigger meanwhile; plan again")
 
 
 def _next_range(
@@ -254,7 +271,9 @@ def finish(conn: psycopg.Connection, work: Work, shard: Shard) -> Receipt | None
         if before.finished:
             return None
         groups = 0
-        if work.rule.aggregate is not None:
-            groups = conn.execute(suppress(Predicate(work.question), work.rule.aggregate)).rowcount
+        aggregate, found = work.rule.aggregate, work.plan.survey
+        if aggregate is not None and found.oldest is not None and found.newest is not None:
+            small = suppress(Predicate(work.question), aggregate, found.oldest, found.newest)
+            groups = conn.execute(small).rowcount
         seq = seal(conn, work, shard, before, Deed(0, {}, None, finished=True, suppressed=groups))
     return Receipt(work.plan.digest, shard.number, 1, 0, {}, monotonic() - started, seq)

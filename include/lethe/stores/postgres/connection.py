@@ -23,7 +23,8 @@ _REMEDIES = {
     "28P01": "the password was refused; correct the Airflow connection",
     "28000": "the user may not connect; correct the Airflow connection or the server's pg_hba.conf",
     "3D000": "there is no such database; correct the Airflow connection",
-    "42501": "the user lacks a permission; the store's owner runs what `lethe store grants` prints",
+    "42501": "the user lacks a permission, or row-level security would hide rows from it; the store's owner runs what "
+    "`lethe store grants` prints, and gives the user BYPASSRLS where it is needed",
     "42P01": "a table is missing; the store's owner runs what `lethe store grants` prints, or the policy is corrected",
     "53100": "the disk is full; nothing of the batch was kept; make room and run again",
     "53200": "the server is out of memory; nothing of the batch was kept; run again later",
@@ -34,8 +35,14 @@ _REMEDIES = {
     "23503": "other rows still refer to these by a foreign key; declare them as following, or delete them first",
 }
 
-_SESSION = "-c timezone=UTC -c datestyle=ISO -c search_path=pg_catalog -c intervalstyle=iso_8601 -c jit=off"
-"""Compiling a statement first costs more than it brings here: each is new text and runs for seconds at most."""
+_SESSION = (
+    "-c timezone=UTC -c datestyle=ISO -c search_path=pg_catalog -c intervalstyle=iso_8601"
+    " -c jit=off -c row_security=off"
+)
+"""Compiling a statement first costs more than it brings here: each is new text and runs for seconds at most.
+
+Rows that a policy of row-level security hides could be holds: then the server is to refuse, not to leave them out.
+"""
 
 
 class Connection:

@@ -15,8 +15,8 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from lethe.errors import BoundExceeded, StoreRefused
-from lethe.model import Receipt, Shard, Way
+from lethe.errors import BoundExceeded, Stale, StoreRefused
+from lethe.model import Receipt, Rule, Shard, Way
 from lethe.stores.postgres.apply import (
     BUSY_SECONDS,
     SQL_BATCH,
@@ -35,6 +35,12 @@ from lethe.stores.postgres.live import Part
 from lethe.stores.postgres.predicate import Predicate
 from lethe.stores.postgres.statement import add_up, grouped
 
+LOCK_TIMEOUT = "5s"
+"""How long a survey waits for a table that it puts a partition back to; PostgreSQL's lock_timeout."""
+
+Names = tuple[str, str, str]
+"""The table, its partition and the partition's bound, as the server wrote them down, quoted."""
+
 
 def apply_partition(conn: psycopg.Connection, work: Work, shard: Shard, pace: Pace) -> Receipt | None:
     """Drop the shard's partition if every row of it is due; None when nothing of the shard is left.
@@ -49,7 +55,7 @@ def apply_partition(conn: psycopg.Connection, work: Work, shard: Shard, pace: Pa
         with _alone_with(conn, work, partition):
             settled = one(conn, SQL_BATCH["intent"], work.place(shard))[3]
             if settled is None:  # else another run was quicker
-                _detach(conn, work, parent, partition)
+                _detach(conn, parent, partition, work.lock_timeout)
                 batch, rows, seq = _settle(conn, work, shard, (parent, partition, bound))
                 return Receipt(work.plan.digest, shard.number, batch, rows, {}, monotonic() - started, seq)
     return None if settled == "dropped" else apply_range(conn, work, replace(shard, way=Way.BLOCKS), pace)
@@ -57,14 +63,39 @@ def apply_partition(conn: psycopg.Connection, work: Work, shard: Shard, pace: Pa
 
 def put_back(conn: psycopg.Connection, work: Work) -> None:
     """Attach again what runs of other plans took off and left behind: nobody finishes those plans any more."""
-    left = conn.execute(
-        SQL_BATCH["left_behind"], {"dataset": work.rule.dataset.name, "plan": work.plan.digest}
-    ).fetchall()
-    for epoch, plan, shard, parent, partition, bound in left:
-        place = {"epoch": epoch, "plan": plan, "shard": shard}
-        with _alone_with(conn, work, partition):
+    for names, place in _left_behind(conn, work.rule, besides=work.plan.digest):
+        with _alone_with(conn, work, names[1]):
             if one(conn, SQL_BATCH["intent"], place)[3] is None:
-                _attach(conn, work, (parent, partition, bound), place)
+                _attach(conn, names, place, work.lock_timeout)
+
+
+def try_to_put_back(conn: psycopg.Connection, rule: Rule) -> Iterator[str]:
+    """Attach again what stopped runs left behind and no run is busy with; a warning for each that cannot be."""
+    for names, place in list(_left_behind(conn, rule)):
+        parent, partition, bound = names
+        if not one(conn, SQL_BATCH["try_detaching"], {"key": partition})[0]:
+            continue
+        try:
+            if one(conn, SQL_BATCH["intent"], place)[3] is None:
+                _attach(conn, names, place, LOCK_TIMEOUT)
+        except psycopg.Error:
+            if conn.closed:
+                raise
+            yield (
+                f"partition {partition} was taken off its table by a run that was stopped, and nothing in it is judged "
+                f"until its owner puts it back: ALTER TABLE {parent} ATTACH PARTITION {partition} {bound};"
+            )
+        finally:
+            if not conn.closed:
+                one(conn, SQL_BATCH["unlock_detaching"], {"key": partition})
+
+
+def _left_behind(conn: psycopg.Connection, rule: Rule, besides: str = "") -> Iterator[tuple[Names, dict[str, Any]]]:
+    """Partitions whose fate is open, and the keys of their intents; those of one plan left out."""
+    left = conn.execute(SQL_BATCH["left_behind"], {"dataset": rule.dataset.name, "plan": besides}).fetchall()
+    for epoch, plan, shard, *names in left:
+        parent, partition, bound = names
+        yield (parent, partition, bound), {"epoch": epoch, "plan": plan, "shard": shard}
 
 
 @contextmanager
@@ -90,7 +121,9 @@ def _intend(conn: psycopg.Connection, work: Work, shard: Shard) -> bool:
         if take_shard(conn, work, shard).finished:
             return False
         if part is None:  # taken off by an earlier run that was stopped; its intent tells the rest
-            return conn.execute(SQL_BATCH["intent"], work.place(shard)).fetchone() is not None
+            if conn.execute(SQL_BATCH["intent"], work.place(shard)).fetchone() is None:
+                raise Stale(f"{work.where}: {shard.relation} is no longer a part of the table; plan again")
+            return True
         assert part.parent is not None
         names = {
             "dataset": work.rule.dataset.name,
@@ -106,29 +139,29 @@ def _name(part: Part) -> str:
     return f"{part.schema}.{part.table}"
 
 
-def _detach(conn: psycopg.Connection, work: Work, parent: str, partition: str) -> None:
+def _detach(conn: psycopg.Connection, parent: str, partition: str, lock_timeout: str) -> None:
     """Take the partition off its table, or finish an earlier attempt; nothing when it is off."""
-    conn.execute(SQL("SET lock_timeout = {}").format(Literal(work.lock_timeout)))
+    conn.execute(SQL("SET lock_timeout = {}").format(Literal(lock_timeout)))
     found = conn.execute(SQL_BATCH["attachment"], {"parent": parent, "partition": partition}).fetchone()
     if found is not None:
         word = SQL("FINALIZE" if found[0] else "CONCURRENTLY")
         conn.execute(SQL("ALTER TABLE {} DETACH PARTITION {} {}").format(_sql(parent), _sql(partition), word))
 
 
-def _attach(conn: psycopg.Connection, work: Work, names: tuple[str, str, str], place: Mapping[str, Any]) -> None:
+def _attach(conn: psycopg.Connection, names: Names, place: Mapping[str, Any], lock_timeout: str) -> None:
     """The partition is where it was, and its intent is settled."""
     parent, partition, bound = names
-    conn.execute(SQL("SET lock_timeout = {}").format(Literal(work.lock_timeout)))
+    conn.execute(SQL("SET lock_timeout = {}").format(Literal(lock_timeout)))
     found = conn.execute(SQL_BATCH["attachment"], {"parent": parent, "partition": partition}).fetchone()
     if found is not None and found[0]:
-        _detach(conn, work, parent, partition)
+        _detach(conn, parent, partition, lock_timeout)
     with conn.transaction():
         if found is None or found[0]:
             conn.execute(SQL("ALTER TABLE {} ATTACH PARTITION {} {}").format(*map(_sql, (parent, partition, bound))))
         conn.execute(SQL_BATCH["settle"], {**place, "settled": "attached"})
 
 
-def _settle(conn: psycopg.Connection, work: Work, shard: Shard, names: tuple[str, str, str]) -> tuple[int, int, int]:
+def _settle(conn: psycopg.Connection, work: Work, shard: Shard, names: Names) -> tuple[int, int, int]:
     """Drop it, or let it go back, in one transaction with the evidence; batch, rows dropped, and seq."""
     try:
         with conn.transaction():
@@ -136,7 +169,7 @@ def _settle(conn: psycopg.Connection, work: Work, shard: Shard, names: tuple[str
             before = take_shard(conn, work, shard)
             return before.batch + 1, *_drop_or_attach(conn, work, shard, before, names)
     except BoundExceeded:
-        _attach(conn, work, names, work.place(shard))
+        _attach(conn, names, work.place(shard), work.lock_timeout)
         raise
 
 
@@ -146,7 +179,7 @@ def _sql(name: LiteralString) -> Composable:
 
 
 def _drop_or_attach(
-    conn: psycopg.Connection, work: Work, shard: Shard, before: Progress, names: tuple[str, str, str]
+    conn: psycopg.Connection, work: Work, shard: Shard, before: Progress, names: Names
 ) -> tuple[int, int]:
     """Every row due and none protected: drop. Else the partition goes back where it was. Rows dropped, and seq."""
     parent, partition, bound = names

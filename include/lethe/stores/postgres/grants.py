@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from psycopg.sql import SQL, Composable, Identifier
 
 from lethe.model import Aggregate, Anonymise, Dataset, Policy, Rule, Store
-from lethe.reach import along, datasets_of
+from lethe.reach import changed_by, datasets_of
 from lethe.sql import script
 from lethe.stores.postgres.predicate import table_name
 
@@ -70,7 +70,7 @@ def _wanted(policy: Policy, store: Store) -> Iterator[tuple[Composable, Identifi
             columns = SQL(", ").join(map(Identifier, sorted(rule.action.fields)))
             yield SQL("UPDATE ({})").format(columns), table_name(rule.dataset)
         else:
-            yield from ((SQL("DELETE"), table_name(dataset)) for dataset in rule.datasets())
+            yield from ((SQL("DELETE"), table_name(dataset)) for dataset in changed_by(rule))
         if rule.aggregate is not None:
             yield SQL("SELECT, INSERT, UPDATE, DELETE"), _into(rule.aggregate, rule.dataset)
 
@@ -86,6 +86,5 @@ def _into(aggregate: Aggregate, dataset: Dataset) -> Identifier:
 
 
 def _locked(policy: Policy, rule: Rule) -> Iterator[Dataset]:
-    """The rule's own rows, what its clock is read from, and followers that can be held."""
-    yield from rule.datasets()
-    yield from along(policy, rule.dataset, rule.clock.at.path)
+    """The rule's own rows, what shares their fate, and what their verdict is read from."""
+    yield from datasets_of(policy, rule)

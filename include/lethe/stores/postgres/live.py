@@ -16,11 +16,16 @@ _SQL = queries("schema")
 
 @dataclass(frozen=True)
 class Column:
-    """A column's base type (domains resolved), and whether it takes NULL or is computed."""
+    """A column's base type (domains resolved), and whether it takes NULL or is computed.
+
+    `declared` is the type as it was declared, length and all; `kind` is enum, builtin or added (by an extension, say).
+    """
 
     type: str
     not_null: bool
     generated: bool
+    declared: str
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,16 @@ class Inbound:
     on_update: str
     columns: tuple[str, ...]
     to: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """A trigger or rewrite rule of a table or one of its partitions, and what sets it off."""
+
+    name: str
+    on_insert: bool
+    on_update: bool
+    on_delete: bool
 
 
 @dataclass(frozen=True)
@@ -66,7 +81,7 @@ class Table:
     unique: tuple[tuple[tuple[str, ...], bool], ...]
     indexed: frozenset[str]
     inbound: tuple[Inbound, ...]
-    triggers: tuple[tuple[str, bool, bool], ...]
+    triggers: tuple[Trigger, ...]
     parts: tuple[Part, ...]
     inherited: bool
 
@@ -77,7 +92,7 @@ class Table:
             "columns": {name: [c.type, c.not_null, c.generated] for name, c in self.columns.items()},
             "keys": sorted(map(list, self.keys)),
             "inbound": [[f.name, f.table, f.on_delete, f.on_update, *f.columns] for f in self.inbound],
-            "triggers": [list(trigger) for trigger in self.triggers],
+            "triggers": [[t.name, t.on_insert, t.on_update, t.on_delete] for t in self.triggers],
         }
 
 
@@ -99,18 +114,28 @@ def read_table(conn: psycopg.Connection, schema: str, table: str) -> Table | Non
             partitioned=kind == "p",
             partition_columns=frozenset(name for (name,) in ask("partition_columns")),
             rows=rows,
-            columns={name: Column(type_, not_null, generated) for name, type_, not_null, generated in ask("columns")},
+            columns={name: Column(*facts) for name, *facts in ask("columns")},
             keys=tuple(tuple(names) for (names,) in ask("keys")),
             unique=tuple((tuple(names), null_safe) for names, null_safe in ask("unique_sets")),
             indexed=frozenset(name for (name,) in ask("leading_columns")),
-            inbound=tuple(
-                Inbound(name, f"{in_schema}.{in_table}", on_delete, on_update, tuple(columns), tuple(to))
-                for name, in_schema, in_table, on_delete, on_update, columns, to in ask("inbound")
-            ),
-            triggers=tuple(ask("triggers")),
+            inbound=read_inbound(conn, oid),
+            triggers=read_triggers(conn, oid),
             parts=_parts(ask("parts")) if kind == "p" else (Part(oid, schema, table, ask("blocks")[0][0]),),
             inherited=ask("children")[0][0] > 0,
         )
+
+
+def read_inbound(conn: psycopg.Connection, oid: int) -> tuple[Inbound, ...]:
+    """The foreign keys that point at the table or one of its partitions."""
+    return tuple(
+        Inbound(name, f"{schema}.{table}", on_delete, on_update, tuple(columns), tuple(to))
+        for name, schema, table, on_delete, on_update, columns, to in conn.execute(_SQL["inbound"], {"oid": oid})
+    )
+
+
+def read_triggers(conn: psycopg.Connection, oid: int) -> tuple[Trigger, ...]:
+    """The triggers and rewrite rules of the table and its partitions."""
+    return tuple(Trigger(*facts) for facts in conn.execute(_SQL["triggers"], {"oid": oid}))
 
 
 def _parts(rows: list[Any]) -> tuple[Part, ...]:

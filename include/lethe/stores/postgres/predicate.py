@@ -12,9 +12,10 @@ from datetime import UTC, date
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from lethe.deadlines import cutoff, fiscal_cutoff, next_day, start_of
+from lethe.deadlines import cutoff, next_day, start_of
+from lethe.decide import floor_end
 from lethe.model import NO_REASON, Anonymise, Clock, ColumnRef, Condition, Dataset, Floor, Kin, Reason, Relation, Rule
-from lethe.stores.postgres.agree import Agreed
+from lethe.stores.postgres.agree import Agreed, zone_of
 
 NEVER = SQL("false")
 FIRST = SQL("'0001-01-01'")
@@ -134,13 +135,12 @@ class Predicate:
 
     def mask(self) -> Composable:
         """The reasons of a row as one integer, the bits of Reason; 0 is due."""
-        tests = self.reasons
-        of_clock = SQL("CASE WHEN {} THEN 2 WHEN {} THEN 4 WHEN {} THEN 1 ELSE 0 END").format(
-            tests[Reason.UNDATED], tests[Reason.FUTURE], tests[Reason.NOT_DUE]
+        of_clock = SQL("CASE WHEN {} THEN 0 WHEN {} THEN 2 WHEN {} THEN 4 ELSE 1 END").format(
+            self.elapsed, self.reasons[Reason.UNDATED], self.reasons[Reason.FUTURE]
         )
         bits = [
             SQL("CASE WHEN {} THEN {} ELSE 0 END").format(test, Literal(int(reason)))
-            for reason, test in tests.items()
+            for reason, test in self.reasons.items()
             if reason not in _OF_CLOCK
         ]
         return SQL(" | ").join(SQL("({})").format(bit) for bit in [of_clock, *bits])
@@ -148,6 +148,13 @@ class Predicate:
     def local_date(self, moment: Composable) -> Composable:
         """The calendar date of a clock value, in the organisation's zone."""
         return local_date_sql(moment, self.clock_type, self.question.rule.clock, self.question.agreed)
+
+    def day_of(self, column: str) -> Composable:
+        """The calendar date of one of the dataset's own columns, in the organisation's zone."""
+        agreed, dataset = self.question.agreed, self.question.rule.dataset
+        ref = ColumnRef(column)
+        clock = Clock(ref, zone_of(agreed.policy, dataset, column))
+        return local_date_sql(self.scope.column(ref), agreed.type_of(dataset, ref), clock, agreed)
 
     def _reasons(self) -> dict[Reason, Composable]:
         question, rule = self.question, self.question.rule
@@ -186,15 +193,21 @@ class Predicate:
         action = self.question.rule.action
         if not isinstance(action, Anonymise):
             return NEVER
-        tests = [
-            SQL("{}::text IS NOT DISTINCT FROM {}").format(self.scope.column(ColumnRef(name)), Literal(value))
-            if value is not None
-            else SQL("{} IS NULL").format(self.scope.column(ColumnRef(name)))
-            for name, value in action.fields.items()
-        ]
-        return SQL("({})").format(_all(tests))
+        return SQL("({})").format(_all(self._is(name, value) for name, value in action.fields.items()))
+
+    def _is(self, name: str, value: str | None) -> Composable:
+        """The column holds what the constant becomes in it: 0 is 0.00 there, say."""
+        column = self.scope.column(ColumnRef(name))
+        if value is None:
+            return SQL("{} IS NULL").format(column)
+        type_ = self.question.agreed.table(self.question.rule.dataset).columns[name]
+        text = SQL("::text" if type_.type in _NOT_COMPARED else "")
+        constant = SQL("{}::{}").format(Literal(value), SQL(type_.declared))
+        return SQL("{}{} IS NOT DISTINCT FROM {}{}").format(column, text, constant, text)
 
 
+_NOT_COMPARED = ("json", "xml")
+"""Types without an equality."""
 _OF_CLOCK = Reason.UNDATED | Reason.FUTURE | Reason.NOT_DUE
 
 
@@ -252,16 +265,11 @@ def _under(question: Question, scope: Scope, floor: Floor) -> Composable:
     tests: list[Composable] = [
         SQL("coalesce({}, true)").format(_among(scope.column(condition.at), condition)) for condition in floor.when
     ]
-    if floor.until is not None:
-        tests.append(SQL("{} IS NULL").format(scope.column(floor.until)))
-    if floor.clock is not None and floor.period is not None:
-        agreed, clock = question.agreed, floor.clock
-        column, type_ = scope.column(clock.at), agreed.type_of(scope.dataset, clock.at)
-        last = fiscal_cutoff(question.today, floor.period, agreed.policy.organisation.year_end)
-        over = SQL("NOT {} AND {}").format(
-            _undated(column, type_, clock, agreed), _up_to(column, type_, clock, last, agreed)
-        )
-        tests.append(SQL("NOT coalesce({}, false)").format(over))
+    agreed = question.agreed
+    clock, last = floor_end(floor, question.today, agreed.policy.organisation.year_end)
+    column, type_ = scope.column(clock.at), agreed.type_of(scope.dataset, clock.at)
+    undated, passed = _undated(column, type_, clock, agreed), _up_to(column, type_, clock, last, agreed)
+    tests.append(SQL("NOT coalesce(NOT {} AND {}, false)").format(undated, passed))
     return SQL("({})").format(_all(tests))
 
 
@@ -273,10 +281,15 @@ def _undated(column: Composable, type_: str, clock: Clock, agreed: Agreed) -> Co
 
 
 def _unset(column: Composable, type_: str, clock: Clock, agreed: Agreed) -> Composable:
-    """The column holds, as it stands, a date that means unset."""
-    zone = agreed.policy.organisation.zone
-    day = SQL("({} AT TIME ZONE {})").format(column, Literal(zone.key)) if type_.endswith("with time zone") else column
-    return SQL("({}::date = ANY ({}))").format(day, Literal(list(clock.unset)))
+    """The column holds a date that means unset, as it stands or in a zone that it may have been written in."""
+    zones = {"UTC", agreed.policy.organisation.zone.key, *([clock.zone.key] if clock.zone else [])}
+    days: list[Composable] = [] if type_.endswith("with time zone") else [column]
+    if type_ != "date":
+        moment = column
+        if days and clock.zone:
+            moment = SQL("{} AT TIME ZONE {}").format(column, Literal(clock.zone.key))
+        days += [SQL("({} AT TIME ZONE {})").format(moment, Literal(zone)) for zone in sorted(zones)]
+    return _any(SQL("{}::date = ANY ({})").format(day, Literal(list(clock.unset))) for day in days)
 
 
 def _up_to(column: Composable, type_: str, clock: Clock, day: date, agreed: Agreed) -> Composable:

@@ -1,4 +1,4 @@
-"""After a large sweep: VACUUM (ANALYZE), for deleted values stay readable in the heap and in pg_stats until then."""
+"""After a large sweep: VACUUM (ANALYZE), which clears old values out of the table's pages and out of the statistics."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from psycopg import errors
 from psycopg.sql import SQL, Literal
 
 from lethe.model import Verdict
+from lethe.reach import changed_by
 from lethe.stores.postgres.apply import Work
 from lethe.stores.postgres.predicate import table_name
 
@@ -22,7 +23,7 @@ def purge(conn: psycopg.Connection, work: Work) -> bool:
         return False
     conn.execute(SQL("SET lock_timeout = {}").format(Literal(work.lock_timeout)))
     try:
-        for dataset in work.rule.datasets():
+        for dataset in changed_by(work.rule):
             conn.execute(SQL("VACUUM (ANALYZE, SKIP_LOCKED) {}").format(table_name(dataset)))
     except (errors.InsufficientPrivilege, errors.LockNotAvailable):
         return False

@@ -10,7 +10,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from lethe.deadlines import start_of
 from lethe.model import Aggregate, Anonymise, Kin, Shard, Way
-from lethe.stores.postgres.predicate import NEVER, Predicate, Scope, link, protection, table_name
+from lethe.stores.postgres.predicate import Predicate, Question, Scope, link, protection, table_name
 
 _DUE = "lethe_due"
 _TID = "lethe_tid"
@@ -18,12 +18,16 @@ _TID = "lethe_tid"
 
 @dataclass(frozen=True)
 class Range:
-    """The part of a relation that one batch looks at; `start` and `end` as in Shard, end None is open."""
+    """The part of a relation that one batch looks at; `start` and `end` as in Shard, end None is open.
+
+    `rows` are the places of candidates found in it, once they are locked.
+    """
 
     relation: Identifier
     way: Way
     start: str | None
     end: str | None
+    rows: tuple[str, ...] | None = None
 
 
 def range_of(shard: Shard, start: str | None, end: str | None) -> Range:
@@ -33,6 +37,9 @@ def range_of(shard: Shard, start: str | None, end: str | None) -> Range:
 
 def within(predicate: Predicate, where: Range) -> Composable:
     """The range as a condition on `t`; it only locates rows, the predicate alone decides."""
+    if where.rows is not None:
+        places = ",".join(f'"{place}"' for place in where.rows)
+        return SQL("t.ctid = ANY ({}::tid[])").format(Literal(f"{{{places}}}"))
     if where.way is Way.BLOCKS:
         tests: list[Composable] = [SQL("t.ctid >= {}::tid").format(Literal(f"({where.start or 0},0)"))]
         if where.end is not None:
@@ -63,6 +70,57 @@ def _cast(clock_type: str) -> str:
     return "timestamptz" if clock_type == "timestamp with time zone" else "timestamp"
 
 
+def is_plain(predicate: Predicate) -> bool:
+    """Whether a row's verdict and fate are its own alone: then one statement judges and acts."""
+    rule = predicate.question.rule
+    return not (predicate.joins or rule.followers or rule.leaders)
+
+
+def candidates(predicate: Predicate, where: Range) -> Composed:
+    """The places of the rows that are due, locked: an array of text, one row.
+
+    Whoever is changing one of them, or adding a row that refers to one by a foreign key, is waited for.
+    """
+    return SQL(
+        "SELECT coalesce(array_agg(c.ctid::text), '{{}}') FROM"
+        " (SELECT t.ctid FROM ONLY {} AS t{} WHERE {} AND {} FOR UPDATE OF t) AS c"
+    ).format(where.relation, predicate.scope.joined(), within(predicate, where), predicate.due)
+
+
+def locks(predicate: Predicate, where: Range) -> Iterator[Composed]:
+    """Locks on all that the verdict on the candidates is read from, so that the deed's own snapshot stays true."""
+    question, rule = predicate.question, predicate.question.rule
+    rows = SQL("SELECT t.* FROM ONLY {} AS t WHERE {}").format(where.relation, within(predicate, where))
+    yield from _join_locks(predicate.scope, rows)
+    yield from _kin_locks(question, rows, rule.followers, down=True)
+    yield from _kin_locks(question, rows, rule.leaders, down=False)
+
+
+def _kin_locks(question: Question, below: Composable, kin: tuple[Kin, ...], *, down: bool) -> Iterator[Composed]:
+    for each in kin:
+        ends = ("k", "p") if down else ("p", "k")
+        rows = SQL("SELECT k.* FROM {} AS k WHERE EXISTS (SELECT FROM ({}) AS p WHERE {})").format(
+            table_name(each.dataset), below, link(each.relation, *ends)
+        )
+        yield SQL("SELECT count(*) FROM ({} {} OF k) AS locked").format(
+            rows, SQL("FOR UPDATE" if down else "FOR SHARE")
+        )
+        scope = Scope(question.agreed, each.dataset, "k")
+        protection(question, scope, each.floors)  # names the joins that its conditions and floors need
+        yield from _join_locks(scope, rows)
+        yield from _kin_locks(question, rows, each.kin, down=down)
+        yield from _kin_locks(question, rows, each.others, down=False)
+
+
+def _join_locks(scope: Scope, rows: Composable) -> Iterator[Composed]:
+    for path in scope.joins:
+        inner = Scope(scope.agreed, scope.dataset, "p")
+        alias = inner.join(path)
+        yield SQL("SELECT count(*) FROM (SELECT FROM ({}) AS p{} FOR SHARE OF {}) AS locked").format(
+            rows, inner.joined(inner=path), Identifier(alias)
+        )
+
+
 def deed(predicate: Predicate, where: Range) -> tuple[Composed, tuple[str, ...]]:
     """The statement of one batch, and the datasets that follow.
 
@@ -74,9 +132,7 @@ def deed(predicate: Predicate, where: Range) -> tuple[Composed, tuple[str, ...]]
     if not predicate.joins and not tree:  # as a person would write it: the predicate in the statement itself
         change = _change(predicate, where, None, SQL("{} AND {}").format(within(predicate, where), predicate.due))
     else:
-        here = SQL("t.ctid = {}.{}").format(Identifier(_DUE), Identifier(_TID))
-        if not (where.way is Way.INDEX and rule.clock.at.path):  # the range again: it spares a look at the whole table
-            here = SQL("{} AND {}").format(here, within(predicate, where))
+        here = SQL("t.ctid = {}.{} AND {}").format(Identifier(_DUE), Identifier(_TID), within(predicate, where))
         before = [_due(predicate, where), *(_follow(alias, parent, follower) for alias, parent, follower in tree)]
         change = _change(predicate, where, Identifier(_DUE), here)
     if not tree and rule.aggregate is None:  # handing on every row only to count it would take half as long again
@@ -103,22 +159,16 @@ def _tree(followers: tuple[Kin, ...], parent: str = _DUE) -> Iterator[tuple[str,
 
 
 def _due(predicate: Predicate, where: Range) -> Composable:
-    """The rows that are due, locked, and with them the rows that their clocks are read from."""
-    rule, scope = predicate.question.rule, predicate.scope
-    clocks = [alias for path, (alias, _, _) in scope.joins.items() if path == rule.clock.at.path[: len(path)]]
-    share = SQL(" FOR SHARE OF {}").format(SQL(", ").join(map(Identifier, clocks))) if clocks else SQL("")
-    return SQL(
-        "{due} AS MATERIALIZED (SELECT t.ctid AS {tid}, {key} FROM ONLY {part} AS t{joins} WHERE {range} AND {test}"
-        " FOR UPDATE OF t{share})"
-    ).format(
-        due=Identifier(_DUE),
-        tid=Identifier(_TID),
-        key=SQL(", ").join(SQL("t.{}").format(Identifier(name)) for name in rule.dataset.key),
-        part=where.relation,
-        joins=scope.joined(inner=rule.clock.at.path),
-        range=within(predicate, where),
-        test=predicate.due,
-        share=share,
+    """The candidates that are still due now that nobody can change what that hangs on."""
+    key = SQL(", ").join(SQL("t.{}").format(Identifier(name)) for name in predicate.question.rule.dataset.key)
+    return SQL("{} AS MATERIALIZED (SELECT t.ctid AS {}, {} FROM ONLY {} AS t{} WHERE {} AND {})").format(
+        Identifier(_DUE),
+        Identifier(_TID),
+        key,
+        where.relation,
+        predicate.scope.joined(),
+        within(predicate, where),
+        predicate.due,
     )
 
 
@@ -161,7 +211,7 @@ def grouped(predicate: Predicate, aggregate: Aggregate) -> Composable:
 def _group(predicate: Predicate, by: str) -> Composable:
     if not by.startswith("day("):
         return SQL("t.{}").format(Identifier(by))
-    return predicate.local_date(SQL("t.{}").format(Identifier(by[4:-1])))
+    return predicate.day_of(by[4:-1])
 
 
 def add_up(predicate: Predicate, aggregate: Aggregate, rows: Composable) -> Composed:
@@ -178,7 +228,9 @@ def add_up(predicate: Predicate, aggregate: Aggregate, rows: Composable) -> Comp
         values=SQL(", ").join([groups, SQL("count(*)"), *sums]),
         rows=rows,
         groups=groups,
-        added=SQL(", ").join(SQL("{0} = s.{0} + excluded.{0}").format(Identifier(name)) for name in numbers),
+        added=SQL(", ").join(
+            SQL("{0} = coalesce(s.{0}, 0) + excluded.{0}").format(Identifier(name)) for name in numbers
+        ),
     )
 
 
@@ -188,8 +240,11 @@ def statistics(predicate: Predicate, aggregate: Aggregate) -> Identifier:
     return Identifier(schema or predicate.question.rule.dataset.schema, table)
 
 
-def suppress(predicate: Predicate, aggregate: Aggregate) -> Composed:
-    """Take out the groups that stayed too small to say nothing of a person, once none of their rows is left."""
+def suppress(predicate: Predicate, aggregate: Aggregate, oldest: date, newest: date) -> Composed:
+    """Take out the groups that stayed too small to say nothing of a person, once none of their rows is left.
+
+    Only days from `oldest` to `newest` are looked at: what the plan was about. Other statistics are others' to keep.
+    """
     day = next((into for into, by in aggregate.by.items() if by.startswith("day(")), None)
     rule = predicate.question.rule
     same = [
@@ -197,28 +252,14 @@ def suppress(predicate: Predicate, aggregate: Aggregate) -> Composed:
         for into, by in aggregate.by.items()
         if day is None or into == day
     ]
-    return SQL("DELETE FROM {} AS s WHERE s.{} < {} AND NOT EXISTS (SELECT FROM {} AS t WHERE {})").format(
+    span: Composable = SQL("true")
+    if day is not None:
+        span = SQL("s.{} BETWEEN {} AND {}").format(Identifier(day), Literal(oldest), Literal(newest))
+    return SQL("DELETE FROM {} AS s WHERE {} AND s.{} < {} AND NOT EXISTS (SELECT FROM {} AS t WHERE {})").format(
         statistics(predicate, aggregate),
+        span,
         Identifier(aggregate.count),
         Literal(aggregate.suppress_below),
         table_name(rule.dataset),
         SQL(" AND ").join(same),
     )
-
-
-def follower_locks(predicate: Predicate, where: Range) -> Iterator[Composed]:
-    """Locks on following rows that a hold or floor of their own could keep, so that the deed sees their last state."""
-    question, rule = predicate.question, predicate.question.rule
-    parents: dict[str, Composable] = {
-        _DUE: SQL("SELECT t.* FROM ONLY {} AS t{} WHERE {} AND {}").format(
-            where.relation, predicate.scope.joined(), within(predicate, where), predicate.due
-        )
-    }
-    for alias, parent, follower in _tree(rule.followers):
-        rows = SQL("SELECT c.* FROM {} AS c WHERE EXISTS (SELECT FROM ({}) AS p WHERE {})").format(
-            table_name(follower.dataset), parents[parent], link(follower.relation, "c", "p")
-        )
-        parents[alias] = rows
-        inner = Scope(question.agreed, follower.dataset, "c")
-        if any(test is not NEVER for test in protection(question, inner, follower.floors).values()):
-            yield SQL("SELECT count(*) FROM ({} FOR UPDATE OF c) AS locked").format(rows)
