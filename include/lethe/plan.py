@@ -58,7 +58,7 @@ def _needs(rule: Rule, survey: Survey, approved: Plan | None) -> Iterator[str]:
     seen_before = set(approved.survey.unseen) if approved else set()
     for condition in survey.unseen:
         if condition not in seen_before:
-            yield f"the policy names a value that occurs nowhere: {condition}"
+            yield f"nothing in the store matches: {condition}"
 
 
 def _bounds(limits: Limits, survey: Survey, *, asked: bool) -> Bounds:

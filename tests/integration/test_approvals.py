@@ -213,7 +213,7 @@ def test_a_hold_that_names_a_value_which_occurs_nowhere_waits_for_a_person(open_
     lethe.database.run("UPDATE customer SET name = 'Tvist' WHERE id = 1")  # somebody writes it otherwise now
     later = lethe.plan("ex-customers", TOMORROW, "run")
     assert later.survey.of(Verdict.DUE) == 2
-    assert later.needs == ("the policy names a value that occurs nowhere: public.customer.name = tvist",)
+    assert later.needs == ("nothing in the store matches: public.customer.name = tvist",)
     with pytest.raises(NotApproved):
         act(lethe, later, now=TOMORROW)
 
@@ -223,7 +223,7 @@ def test_a_condition_that_names_a_value_which_occurs_nowhere_is_reported(open_le
     plan = open_lethe(activity, SCHEMA).plan("ex-customers", NOW, "run")
     assert plan.survey.unseen == ("public.customer.name = kunde 2",)
     assert plan.survey.of(Verdict.DUE) == 1
-    assert "the policy names a value that occurs nowhere: public.customer.name = kunde 2" in plan.needs
+    assert "nothing in the store matches: public.customer.name = kunde 2" in plan.needs
 
 
 ASSUMED = ACTIVITY.replace(

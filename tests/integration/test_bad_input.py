@@ -26,7 +26,7 @@ from faults import (
     wait_until,
     waiting,
 )
-from lethe.errors import ConfigError, LetheError, StoreRefused, StoreUnreachable
+from lethe.errors import ConfigError, LetheError, PlanError, StoreRefused, StoreUnreachable
 from lethe.model import Reason
 from lethe.run import Lethe
 from lethe.stores.postgres.connection import tell
@@ -306,7 +306,8 @@ def test_an_empty_table_means_nothing_is_due(open_lethe) -> None:
     lethe = open_lethe(ACTIVITY, SCHEMA + "DELETE FROM customer")
     plan = lethe.plan("ex-customers", NOW, "run")
     assert lethe.gate(plan.digest).state == "nothing"
-    lethe.finish(plan.digest, NOW, "run")
+    with pytest.raises(PlanError, match="nothing is due; there is nothing to carry out"):
+        lethe.finish(plan.digest, NOW, "run")
     assert accounted(lethe.database, 0)
 
 

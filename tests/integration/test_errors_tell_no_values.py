@@ -153,12 +153,10 @@ def test_a_process_that_dies_of_it_prints_no_value(open_lethe, case: str) -> Non
 
 
 def test_a_value_in_the_policys_own_question_is_not_told_either(open_lethe) -> None:
-    """A column that the survey cannot read as a number, in a view's place: the failing cast shows the row."""
-    lethe = open_lethe(ACTIVITY, CUSTOMER)
-    lethe.database.run(
-        "CREATE FUNCTION bad(text) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN $1::int > 0; END';"
-        "ALTER TABLE customer ENABLE ROW LEVEL SECURITY; CREATE POLICY cast_it ON customer USING (bad(name))"
-    )
+    """A column that is computed when it is read, and cannot be: the failing cast shows the row."""
+    held = ACTIVITY.replace("    key: id\n", "    key: id\n    held_when: {number: '1'}\n", 1)
+    computed = "ALTER TABLE customer ADD number int GENERATED ALWAYS AS (name::int) VIRTUAL;"
+    lethe = open_lethe(held, CUSTOMER + computed)
     with pytest.raises(StoreError) as found:
         lethe.plan("ex-customers", NOW, "run")
     assert "22P02" in str(found.value)

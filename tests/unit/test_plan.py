@@ -75,7 +75,7 @@ APPROVED = _plan(_survey())
         (
             _survey(unseen=("public.t.c = tivst",)),
             Limits(100, 0.5),
-            ("the policy names a value that occurs nowhere: public.t.c = tivst",),
+            ("nothing in the store matches: public.t.c = tivst",),
         ),
         (_survey(due=0, fingerprint="0" * 64, unseen=("public.t.c = tivst",)), Limits(0, 0.0), ()),
     ],

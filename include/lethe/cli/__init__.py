@@ -5,8 +5,8 @@ Stores are found as Airflow finds them: through AIRFLOW_CONN_<ID> variables.
     exit code  meaning
     0          done, nothing is wrong
     1          something was found: the policy has problems, or expired data remains
-    2          the command was not understood
-    3          a plan waits for a person, or a person said no (`approve`, `confirm`, `apply`)
+    2          the command was not understood, or names what the policy does not have
+    3          a plan waits for a person, a person said no, or this one may not (`approve`, `confirm`, `apply`)
     4          refused: the policy, the schema or the store is not what was planned for, or a bound was passed
     5          a store or a connection failed
 """
