@@ -100,10 +100,6 @@ class Environment:
         keys = self._secrets()
         return {user: keys[f"user:{user}"] for user in USERS}
 
-    def owner_conninfo(self, database: str) -> str:
-        """Return the address of a database for the role that owns it: who may install schemas and load data."""
-        return self.postgres().conninfo(database, "lethe_owner", self._secrets()["database:lethe_owner"])
-
     def admin_conninfo(self, database: str) -> str:
         """Return the address of a database for the server's administrator: who plays the owner of every store."""
         return self.postgres().conninfo(database, ADMIN, self._secrets()[f"database:{ADMIN}"])

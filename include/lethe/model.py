@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from enum import IntFlag, StrEnum
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -443,11 +443,3 @@ class Remaining:
     rows: int
     detached: tuple[str, ...] = ()
     """Partitions taken off the table whose fate is not sealed."""
-
-
-@dataclass(frozen=True)
-class Now:
-    """The moment of a run and the calendar date it means for the organisation."""
-
-    moment: datetime
-    today: date

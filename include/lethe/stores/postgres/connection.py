@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
 
@@ -69,11 +69,6 @@ class Connection:
         """Close it; open batches are rolled back by the server."""
         if self._conn is not None:
             self._conn.close()
-
-
-class _HasStore(Protocol):
-    @property
-    def name(self) -> str: ...
 
 
 def telling(method: Callable[Concatenate[Any, _P], _T]) -> Callable[Concatenate[Any, _P], _T]:
