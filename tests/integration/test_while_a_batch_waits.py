@@ -158,3 +158,12 @@ def test_a_foreign_key_added_between_two_batches_undoes_the_second(open_lethe: C
     assert 0 < left < 100
     assert lethe.database.one("SELECT count(*) FROM letter") == left
     assert sum(leaf["rows"] for leaf in leaves(lethe.database)) == 100 - left
+
+
+def test_a_follower_that_is_held_while_the_batch_waits_for_another_keeps_its_row(
+    open_lethe: Callable[..., Lethe],
+) -> None:
+    lethe = open_lethe(CUSTOMERS_WITH_CASES, TABLES)
+    act_while(lethe, "SELECT FROM cases WHERE id = 1 FOR UPDATE", "UPDATE cases SET status = 'tvist' WHERE id = 50")
+    assert lethe.database.rows("SELECT id FROM customer WHERE id <= 50") == [(50,)]
+    assert lethe.database.rows("SELECT id FROM cases ORDER BY id") == [(50,), (999,)]
