@@ -34,7 +34,11 @@ with DAG(
     description="Forgets what the policy says is due, and proves it",
     doc_md=RUNBOOK,
     schedule=AssetOrTimeSchedule(
-        timetable=CronTriggerTimetable(os.environ.get("LETHE_SWEEP_AT", "0 3 * * *"), timezone=zone),
+        timetable=CronTriggerTimetable(
+            os.environ.get("LETHE_SWEEP_AT", "0 3 * * *"),
+            timezone=zone,
+            run_immediately=timedelta(0),  # switched on a little after its hour, it waits for the next one
+        ),
         assets=[sweep.APPROVALS],
     ),
     catchup=False,

@@ -21,6 +21,7 @@ from demo import configuration
 from demo.configuration import DATABASE_ROLES, STORES, USERS, database_of
 from demo.postgres import ADMIN, Postgres
 from demo.processes import Service, stop
+from lethe import clock
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 120.0
@@ -144,7 +145,8 @@ class Environment:
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
             "PYTHONPATH": str(ROOT / "include"),
         }
-        variables = airflow | configuration.store_variables(ports, keys)
+        schedule = {"LETHE_SWEEP_AT": configuration.far_from(clock.now())}
+        variables = airflow | schedule | configuration.store_variables(ports, keys)
         configuration.write_variables(self.home / "env", variables)
         officer = configuration.store_variables(ports, keys, "lethe_officer")
         only_state = {name: value for name, value in officer.items() if name.endswith("_STATE")}

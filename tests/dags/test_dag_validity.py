@@ -41,6 +41,19 @@ def test_every_task_has_an_owner_of_the_organisation_and_is_retried(dags: dict) 
             assert task.retries, task.task_id
 
 
+def test_a_sweep_that_is_switched_on_waits_for_its_hour(dags: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow itself would run it at once for up to a tenth of a day after the hour."""
+    from airflow.timetables import trigger
+    from pendulum import datetime
+
+    schedule = dags["retention_sweep"].timetable.timetable
+    timetable = trigger.CronTriggerTimetable(
+        schedule.expression, timezone=schedule.timezone, run_immediately=schedule.run_immediately
+    )
+    monkeypatch.setattr(trigger, "utcnow", lambda: datetime(2026, 11, 25, 2, 30, tz="UTC"))
+    assert timetable._calc_first_run() == datetime(2026, 11, 26, 2, tz="UTC")
+
+
 def test_the_sweep_runs_one_at_a_time_and_each_task_has_an_end(dags: dict) -> None:
     sweep = dags["retention_sweep"]
     assert sweep.max_active_runs == 1

@@ -1,6 +1,7 @@
 """The demo's settings: free ports, private secrets, and only options that Airflow has."""
 
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,11 @@ def test_variables_survive_writing_and_reading(tmp_path: Path) -> None:
     variables = {"PLAIN": "1", "SPACE": "a b", "QUOTE": "it's", "EMPTY": "", "EQUALS": "a=b"}
     configuration.write_variables(tmp_path / "env", variables)
     assert configuration.read_variables(tmp_path / "env") == variables
+
+
+@pytest.mark.parametrize(("hour", "schedule"), [(2, "0 14 * * *"), (13, "0 1 * * *"), (0, "0 12 * * *")])
+def test_the_demos_own_sweeps_are_far_from_the_clocks(hour: int, schedule: str) -> None:
+    assert configuration.far_from(datetime(2026, 11, 25, hour, 30, tzinfo=UTC)) == schedule
 
 
 def test_every_airflow_variable_is_an_option_of_airflow(tmp_path: Path, keys: dict[str, str]) -> None:
