@@ -31,6 +31,9 @@ if "LETHE_TESTS" not in os.environ:
     }
 
 
+SEALER = "GRANT lethe_evidence_writer, lethe_evidence_integrator, lethe_evidence_reader TO lethe_sealer;"
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A real PostgreSQL on 127.0.0.1 with Lethe's roles, for all tests."""
@@ -55,14 +58,16 @@ def new_database(server: Postgres) -> Iterator[Callable[..., Database]]:
     """Makes databases that live as long as the test."""
     made = []
 
-    def make(*, lethe: bool = False, state: bool = False) -> Database:
+    def make(*, lethe: bool = False, state: bool = False, log: bool = False) -> Database:
         database = Database(server, f"test_{uuid4().hex[:12]}")
-        server.ensure_database(database.name, "postgres", ("lethe_worker", "lethe_officer"))
+        server.ensure_database(database.name, "postgres", tuple(PASSWORDS))
         made.append(database.name)
         if lethe or state:
             database.run(script("store"))
         if state:
             database.run(script("state"))
+        if log:
+            database.run(script("evidence") + SEALER)
         return database
 
     yield make
@@ -80,15 +85,20 @@ def open_lethe(new_database: Callable[..., Database], tmp_path: Path) -> Iterato
     """
     opened = []
 
-    def make(activity: str, schema: str, *, role: str = "lethe_worker", confirm: bool = True) -> Lethe:
+    def make(activity: str, schema: str, *, role: str = "lethe_worker", evidence: str = "") -> Lethe:
         store, state = new_database(), new_database(state=True)
         store.run(schema)
-        policy_dir = write_policy(tmp_path / f"policy-{len(opened)}", activity)
+        policy_dir = write_policy(tmp_path / f"policy-{len(opened)}", activity, evidence)
         addresses = {"crm": store.conninfo(role), "lethe_state": state.conninfo(role)}
+        if evidence:
+            log = new_database(log=True)
+            addresses["lethe_evidence"] = log.conninfo("lethe_sealer")
         lethe = Lethe.open(policy_dir, addresses.__getitem__)
         store.run(grants(lethe.policy, lethe.policy.stores["crm"]))
         lethe.database, lethe.state_database, lethe.policy_dir = store, state, policy_dir
         lethe.addresses = addresses
+        if evidence:
+            lethe.log_database = log
         opened.append(lethe)
         return lethe
 

@@ -121,7 +121,7 @@ def accounted(database: Database, gone: int) -> bool:
     """Whether the evidence tells of exactly the rows that are gone: each batch once, no number missing."""
     told = leaves(database)
     batches = [(leaf["plan"], leaf["shard"], leaf["batch"]) for leaf in told]
-    assert [leaf["seq"] for leaf in told] == list(range(1, len(told) + 1))
+    assert [leaf["outbox"]["seq"] for leaf in told] == list(range(1, len(told) + 1))
     assert database.one("SELECT seq FROM lethe.store") == len(told)
     assert len(set(batches)) == len(batches)
     assert sum(leaf["rows"] for leaf in told) == gone

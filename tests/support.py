@@ -10,7 +10,7 @@ import psycopg
 
 from demo.postgres import Postgres
 
-PASSWORDS = {"lethe_worker": "worker", "lethe_officer": "officer"}
+PASSWORDS = {"lethe_worker": "worker", "lethe_officer": "officer", "lethe_sealer": "sealer"}
 
 
 class Database:
@@ -42,10 +42,10 @@ class Database:
         return self.rows(query, role)[0][0]
 
 
-def write_policy(directory: Path, activity: str) -> Path:
+def write_policy(directory: Path, activity: str, evidence: str = "") -> Path:
     """A policy directory with one store, `crm`, and one activity file, `customers`, whose head is always the same."""
     (directory / "activities").mkdir(parents=True)
-    (directory / "organisation.yaml").write_text(ORGANISATION)
+    (directory / "organisation.yaml").write_text(ORGANISATION + evidence)
     (directory / "stores.yaml").write_text(STORES)
     (directory / "activities" / "customers.yaml").write_text(HEAD + dedent(activity))
     return directory
@@ -64,6 +64,15 @@ roles:
 processors: {}
 obligations:
   R08: {nb: Tidligere kunder, en: Ex-customers}
+"""
+ORIGIN = "fjordvik.example/lethe"
+EVIDENCE = f"""
+evidence:
+  origin: {ORIGIN}
+  stop_after: P3D
+  backups: P35D
+  anchors:
+    archive: {{kind: folder, connection: archive}}
 """
 STORES = """
 stores:

@@ -1,10 +1,12 @@
-"""Where stores are: Airflow's own AIRFLOW_CONN_<ID> variables, as URI or JSON, read without Airflow."""
+"""Where stores and anchors are: Airflow's own AIRFLOW_CONN_<ID> variables, as URI or JSON, read without Airflow."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -15,19 +17,34 @@ from lethe.errors import ConfigError
 _LIBPQ = {"sslmode", "sslrootcert", "sslcert", "sslkey", "options", "target_session_attrs", "application_name"}
 
 
+@dataclass(frozen=True)
+class Parts:
+    """The fields of an Airflow connection; `kind` is its type, `extra` what else it says."""
+
+    kind: str
+    host: str | None = None
+    port: int | None = None
+    login: str | None = None
+    password: str | None = field(default=None, repr=False)
+    schema: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
 def conninfo_from_environment(connection: str, environment: Mapping[str, str] = os.environ) -> str:
     """The libpq connection string of an Airflow connection; ConfigError when its variable is missing or unreadable."""
-    variable = f"AIRFLOW_CONN_{connection.upper()}"
-    text = environment.get(variable)
-    if not text:
+    parts = parts_from_environment(connection, environment, "postgresql://user:password@host:5432/database")
+    if not is_postgres(parts.kind or "postgres"):
         raise ConfigError(
-            f"connection {connection}: {variable} is not set; set it to a URI such as "
-            "postgresql://user:password@host:5432/database, or to Airflow's JSON form"
+            f"{_variable(connection)}: cannot be read as a PostgreSQL connection of Airflow (URI or JSON)"
         )
-    try:
-        return _from_json(text) if text.lstrip().startswith("{") else _from_uri(text)
-    except ValueError:
-        raise ConfigError(f"{variable}: cannot be read as a PostgreSQL connection of Airflow (URI or JSON)") from None
+    return conninfo_from_parts(
+        host=parts.host or parts.extra.get("host"),
+        port=parts.port,
+        login=parts.login,
+        password=parts.password,
+        database=parts.schema,
+        extra=parts.extra,
+    )
 
 
 def conninfo_from_parts(
@@ -45,32 +62,60 @@ def is_postgres(kind: str) -> bool:
     return kind.lower() in ("postgres", "postgresql")
 
 
-def _from_json(text: str) -> str:
+def parts_from_environment(connection: str, environment: Mapping[str, str], example: str) -> Parts:
+    """The fields of an Airflow connection; ConfigError, with an example, when its variable is missing or unreadable."""
+    variable = _variable(connection)
+    text = environment.get(variable)
+    if not text:
+        raise ConfigError(
+            f"connection {connection}: {variable} is not set; set it to a URI such as {example}, "
+            "or to Airflow's JSON form"
+        )
+    try:
+        return _from_json(text) if text.lstrip().startswith("{") else _from_uri(text)
+    except (ValueError, TypeError):
+        raise ConfigError(f"{variable}: cannot be read as a connection of Airflow (URI or JSON)") from None
+
+
+def _variable(connection: str) -> str:
+    return f"AIRFLOW_CONN_{connection.upper()}"
+
+
+def _from_json(text: str) -> Parts:
     data = json.loads(text)
-    if not is_postgres(data.get("conn_type") or "postgres"):
-        raise ValueError("not a PostgreSQL connection")
     extra = data.get("extra") or {}
-    return conninfo_from_parts(
+    return Parts(
+        kind=data.get("conn_type") or "",
         host=data.get("host"),
-        port=data.get("port"),
+        port=int(data["port"]) if data.get("port") else None,
         login=data.get("login"),
         password=data.get("password"),
-        database=data.get("schema"),
-        extra=json.loads(extra) if isinstance(extra, str) else extra,
+        schema=data.get("schema"),
+        extra=_mapping(json.loads(extra) if isinstance(extra, str) else extra),
     )
 
 
-def _from_uri(text: str) -> str:
-    uri = urlsplit(text)
-    if not is_postgres(uri.scheme):
-        raise ValueError("not a PostgreSQL connection")
+def _from_uri(text: str) -> Parts:
+    """As Airflow reads them: a host may bring its own scheme, type://https://host, and be quoted with path and port."""
+    kind, separator, rest = text.partition("://")
+    if not separator:
+        raise ValueError("no URI")
+    uri = urlsplit(rest if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", rest) else f"//{rest}")
+    host = unquote(re.sub(r":\d*$", "", uri.netloc.rpartition("@")[2]).strip("[]"))
     query = dict(parse_qsl(uri.query))
     extra = query.pop("__extra__", None)
-    return conninfo_from_parts(
-        host=unquote(uri.hostname) if uri.hostname else query.get("host"),
+    return Parts(
+        kind=kind.replace("-", "_"),
+        host=f"{uri.scheme}://{host}" if uri.scheme else host or None,
         port=uri.port,
         login=unquote(uri.username) if uri.username else None,
         password=unquote(uri.password) if uri.password else None,
-        database=unquote(uri.path.lstrip("/")) or None,
-        extra=json.loads(extra) if extra else query,
+        schema=unquote(uri.path.removeprefix("/")) or None,
+        extra=_mapping(json.loads(extra)) if extra else query,
     )
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError("extra is no object")
+    return value

@@ -10,6 +10,12 @@
     │   ├── NotApproved        no person has approved it, and it needs one
     │   ├── Stale              rule, policy, schema, store or day is no longer the one it was made for
     │   └── BoundExceeded      acting went past the approved number of rows
+    ├── EvidenceError        evidence cannot be sealed, or must not be added to
+    │   ├── Behind             a database is behind what was published of it: it was restored from a backup
+    │   ├── Forked             what is there is not the beginning or the end of what was signed before
+    │   ├── Unsealed           evidence has waited longer to be sealed than the policy allows
+    │   ├── AnchorUnreachable  a place outside could not be reached, or refused
+    │   └── AnchorConflict     a place outside holds something else under the same name
     └── ConfigError          a connection or a setting is missing
 
 Each message names the thing found, the thing expected and the next step; values of rows are never part of it.
@@ -64,6 +70,30 @@ class Stale(PlanError):
 
 class BoundExceeded(PlanError):
     """Acting would go past the approved upper bound."""
+
+
+class EvidenceError(LetheError):
+    """Evidence cannot be sealed, or must not be added to."""
+
+
+class Behind(EvidenceError):
+    """A database is behind what was published of it: it was restored from a backup, and nobody has said so."""
+
+
+class Forked(EvidenceError):
+    """What is there is not the beginning of what was signed before, or not its continuation."""
+
+
+class Unsealed(EvidenceError):
+    """Evidence has waited longer to be sealed than the policy allows."""
+
+
+class AnchorUnreachable(EvidenceError):
+    """A place outside could not be reached, or refused."""
+
+
+class AnchorConflict(EvidenceError):
+    """A place outside holds something else under the same name."""
 
 
 class ConfigError(LetheError):

@@ -30,6 +30,34 @@ class Role:
 
 
 @dataclass(frozen=True)
+class AnchorSetting:
+    """Where signed checkpoints are brought outside: what kind of place, and the Airflow connection that reaches it.
+
+    `to` is who gets the mail. `ca` is the PEM file with the authority's certificates that a time-stamp is held to.
+    """
+
+    name: str
+    kind: Literal["rfc3161", "mail", "folder"]
+    connection: str
+    to: tuple[str, ...] = ()
+    ca: str | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How evidence is sealed: the name of the log, its anchors, and how long things may wait."""
+
+    origin: str
+    stop_after: Period
+    """Sweeps stop when a leaf has waited longer than that to be sealed."""
+    receipts: Period
+    """How long a data subject can still be given a receipt."""
+    backups: Period
+    """How long a backup of Lethe's own databases can still be put back."""
+    anchors: Mapping[str, AnchorSetting]
+
+
+@dataclass(frozen=True)
 class Organisation:
     """The controller and what holds for all of its activities."""
 
@@ -44,6 +72,8 @@ class Organisation:
     contact: str
     obligations: Mapping[str, Mapping[str, str]]
     """What the organisation has promised or must do, by id, in words by language: each needs an answer."""
+    evidence: Evidence | None = None
+    """None: leaves stay where they are written, and nobody signs them."""
 
 
 @dataclass(frozen=True)
@@ -421,6 +451,14 @@ class Receipt:
     reach: Mapping[str, int]
     seconds: float
     seq: int
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """The data subjects of one batch under one root, which tells nobody who they are: how many, and SHA-256 in hex."""
+
+    count: int
+    root: str
 
 
 @dataclass(frozen=True)

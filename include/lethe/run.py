@@ -10,16 +10,23 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from lethe import clock
 from lethe.deadlines import local_date
-from lethe.errors import BoundExceeded, NotApproved, PlanError, PolicyError, Stale, StoreError
+from lethe.errors import BoundExceeded, ConfigError, NotApproved, PlanError, PolicyError, Stale, StoreError
+from lethe.evidence.guard import require_current, require_sealed
+from lethe.evidence.outside import Head, Outside
 from lethe.model import Done, Plan, Policy, Reason, Receipt, Remaining, Rule, Shard, Verdict
 from lethe.plan import finish_shard, make_plan
 from lethe.policy import load
 from lethe.state import Listed, State
 from lethe.stores import DataStore, open_store
+from lethe.stores.postgres.connection import Connection
+from lethe.stores.postgres.outbox import Outbox
+
+if TYPE_CHECKING:
+    from lethe.evidence.seal import Sealing
 
 STATE_CONNECTION = "lethe_state"
 
@@ -41,6 +48,7 @@ class Lethe:
         self.policy = policy
         self._conninfo = conninfo
         self._stores: dict[str, DataStore] = {}
+        self._outboxes: dict[str, Outbox] = {}
         self._state: State | None = None
 
     @classmethod
@@ -56,6 +64,8 @@ class Lethe:
     ) -> None:
         for store in self._stores.values():
             store.__exit__(kind, error, trace)
+        for outbox in self._outboxes.values():
+            outbox.close()
         if self._state is not None:
             self._state.close()
 
@@ -63,8 +73,46 @@ class Lethe:
     def state(self) -> State:
         """lethe_state, connected on first use."""
         if self._state is None:
-            self._state = State(self._conninfo(STATE_CONNECTION))
+            self._state = State(self._conninfo(STATE_CONNECTION), self._guard)
         return self._state
+
+    def outbox(self, store: str) -> Outbox:
+        """The outbox of a store of the policy, or of lethe_state."""
+        if store == STATE_CONNECTION:
+            return self.state.outbox
+        if store not in self._outboxes:
+            if store not in self.policy.stores:
+                known = ", ".join((*self.policy.stores, STATE_CONNECTION))
+                raise ConfigError(f'found no store "{store}", expected one of: {known}')
+            conninfo = self._conninfo(self.policy.stores[store].connection)
+            self._outboxes[store] = Outbox(Connection(store, conninfo))
+        return self._outboxes[store]
+
+    def sealing(self) -> Sealing:
+        """The log with all that feeds it; ConfigError when the policy has no evidence sealed."""
+        from lethe.evidence.log import EVIDENCE_CONNECTION, Log  # cryptography is loaded by who seals, not by a sweep
+        from lethe.evidence.seal import Sealing
+
+        setting = self.policy.organisation.evidence
+        if setting is None:
+            raise ConfigError("organisation.yaml: found no evidence:, expected how evidence is sealed")
+        outboxes = {name: self.outbox(name) for name in (*self.policy.stores, STATE_CONNECTION)}
+        log = Log(self._conninfo(EVIDENCE_CONNECTION))
+        return Sealing(setting, log, Outside.from_environment(), self.state, outboxes)
+
+    def _guard(self, outbox: Outbox) -> None:
+        """Behind when something is about to be written into a database that was put back."""
+        if self.policy.organisation.evidence is not None:
+            require_current(Outside.from_environment().head() or Head(), outbox)
+
+    def _in_order(self, rule: Rule) -> None:
+        """Behind or Unsealed when nothing may be done in the rule's store, whatever was approved."""
+        setting = self.policy.organisation.evidence
+        if setting is None:
+            return
+        head = Outside.from_environment().head() or Head()
+        for name in (rule.dataset.store, STATE_CONNECTION):
+            require_sealed(head, self.outbox(name), setting.stop_after, self.policy.organisation.zone)
 
     def rule(self, name: str) -> Rule:
         """The rule of this name; PolicyError when the policy has none."""
@@ -91,6 +139,7 @@ class Lethe:
         approved = self.state.open_plan(rule, today, today)
         if approved is not None and approved.policy_digest == self.policy.digest:
             return approved
+        self.state.save_policy(self.policy, run)
         survey = self.store(rule).survey(rule, today, confirmed=confirmed)
         earlier = self.state.finished(rule, today)
         plan = make_plan(self.policy, rule, survey, today, self.state.last_approved(rule), earlier)
@@ -172,15 +221,24 @@ class Lethe:
         plan = self.state.plan(digest)
         return self.store(self.rule(plan.rule)).done(plan)
 
-    def verify(self, digest: str) -> Remaining:
-        """Ask the store by other means what is left of what was due on the plan's day."""
+    def verify(self, digest: str, run: str) -> Remaining:
+        """Ask the store by other means what is left of what was due on the plan's day, and write it down."""
         plan = self.state.plan(digest)
-        return self.remaining(plan.rule, plan.today)
+        remaining = self.remaining(plan.rule, plan.today)
+        self.state.verified(plan, self.rule(plan.rule), remaining, run)
+        return remaining
 
     def remaining(self, name: str, today: date) -> Remaining:
         """Ask the store by other means what was due on a day and is still there."""
         rule = self.rule(name)
         return self.store(rule).remaining(rule, today, confirmed=self.state.is_confirmed(rule))
+
+    def begin(
+        self, name: str, run: str, state: Literal["scheduled", "started"], *, dag: str | None = None,
+        dag_run: str | None = None,
+    ) -> None:  # fmt: skip
+        """Write down that a run of a rule is to be, or began: one that then never ends can be told from none at all."""
+        self.state.record(self.rule(name), run, state, plan=None, dag=dag, dag_run=dag_run, counts={})
 
     def record(  # noqa: PLR0913 - all but the first two are named
         self, name: str, run: str, *, digest: str | None, failed: bool = False, acted: bool = True,
@@ -244,6 +302,7 @@ class Lethe:
             raise NotApproved(f"rule {rule.name}: its period is an assumption; `lethe confirm {rule.name}` by its role")
         if gate.state == "nothing":
             raise PlanError(f"{where}: nothing is due; there is nothing to carry out")
+        self._in_order(rule)
         return plan
 
     def _work_off(self, plan: Plan, shard: Shard, run: str, progress: Callable[[Receipt], None] | None) -> None:

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import psycopg
 from psycopg import errors
 
 from lethe.errors import NotApproved, PlanError
-from lethe.evidence.leaf import approval_leaf, canonical, confirmation_leaf, plan_leaf, run_leaf
-from lethe.model import Plan, Rule, Verdict
+from lethe.evidence.leaf import (
+    Leaf,
+    Place,
+    approval_leaf,
+    confirmation_leaf,
+    plan_leaf,
+    policy_leaf,
+    run_leaf,
+    verification_leaf,
+)
+from lethe.model import Plan, Policy, Remaining, Rule, Verdict
 from lethe.plan import from_json, to_json
+from lethe.policy.digest import policy_text
 from lethe.sql import queries
 from lethe.stores.postgres.connection import Connection, telling
+from lethe.stores.postgres.outbox import Outbox, take_place, write
 
 _SQL = queries("plans")
 _START = re.compile("[0-9a-f]{8,64}…?")
@@ -77,8 +89,10 @@ class State:
 
     name = "lethe_state"
 
-    def __init__(self, conninfo: str) -> None:
+    def __init__(self, conninfo: str, guard: Callable[[Outbox], None] = lambda _: None) -> None:
+        """`guard` is asked before anything is written, and raises what speaks against it."""
         self._connection = Connection(self.name, conninfo)
+        self.outbox = Outbox(self._connection, guard)
 
     @property
     def store(self) -> State:
@@ -90,6 +104,20 @@ class State:
         self._connection.close()
 
     @telling
+    def save_policy(self, policy: Policy, run: str) -> None:
+        """Keep the policy as it is when it first comes into use."""
+        with self._connection.get().transaction():
+            params = {"digest": policy.digest, "body": policy_text(policy)}
+            if self._connection.get().execute(_SQL["save_policy"], params).rowcount:
+                self._write(f"policy/{policy.digest}", lambda place: policy_leaf(policy, place, run))
+
+    @telling
+    def policies(self, known: Collection[str]) -> tuple[tuple[str, str], ...]:
+        """Digest and canonical text of the policies that were in use, besides those that are known."""
+        found = self._connection.get().execute(_SQL["policies"], {"known": list(known)}).fetchall()
+        return tuple((digest, body) for digest, body in found)
+
+    @telling
     def save_plan(self, plan: Plan, rule: Rule, run: str) -> None:
         """Keep the plan; saving it again makes it the rule's latest, and is no news."""
         conn = self._connection.get()
@@ -97,7 +125,7 @@ class State:
         with conn.transaction():
             body = json.dumps(to_json(plan), sort_keys=True)
             if conn.execute(_SQL["save_plan"], {**params, "body": body}).fetchone() == (True,):
-                self._write(f"plan/{plan.digest}", plan_leaf(plan, rule, self._now(), run))
+                self._write(f"plan/{plan.digest}", lambda place: plan_leaf(plan, rule, place, run))
 
     @telling
     def plan(self, digest: str) -> Plan:
@@ -176,12 +204,15 @@ class State:
         with _only_who_may(), conn.transaction():
             conn.execute(_SQL["name_approver"], {"approver": approver, "person": person})
             params = {"plan": plan.digest, "approved": approved, "role": role, "via": via, "approver": approver}
-            at = conn.execute(_SQL["approve"], params).fetchone()
-            if at is None:
+            new = bool(conn.execute(_SQL["approve"], params).rowcount)
+            if not new:
                 raise psycopg.Rollback
-            leaf = approval_leaf(plan, rule, at[0], approved=approved, role=role, approver=approver, via=via)
+
+            def leaf(place: Place) -> Leaf:
+                return approval_leaf(plan, rule, place, approved=approved, role=role, approver=approver, via=via)
+
             self._write(f"approval/{plan.digest}", leaf)
-        return at is not None
+        return new
 
     @telling
     def confirm(self, rule: Rule, *, role: str) -> bool:
@@ -190,12 +221,12 @@ class State:
         with _only_who_may(), conn.transaction():
             conn.execute(_SQL["name_approver"], {"approver": approver, "person": None})
             params = {"rule_digest": rule.digest, "rule": rule.name, "role": role, "via": "cli", "approver": approver}
-            at = conn.execute(_SQL["confirm"], params).fetchone()
-            if at is None:
+            new = bool(conn.execute(_SQL["confirm"], params).rowcount)
+            if not new:
                 raise psycopg.Rollback
-            leaf = confirmation_leaf(rule, at[0], role=role, approver=approver)
-            self._write(f"confirmation/{rule.digest}", leaf)
-        return at is not None
+            key = f"confirmation/{rule.digest}"
+            self._write(key, lambda place: confirmation_leaf(rule, place, role=role, approver=approver))
+        return new
 
     @telling
     def is_confirmed(self, rule: Rule) -> bool:
@@ -213,34 +244,45 @@ class State:
         """Write down how a run of a rule ended, once for each state; one that ended well finishes its plan."""
         conn = self._connection.get()
         with conn.transaction():
-            leaf = run_leaf(
-                self._now(), run, state=state, rule=rule, plan=plan, dag=dag, dag_run=dag_run, counts=dict(counts)
-            )
+            told: dict[str, Any] = {"state": state, "plan": plan, "dag": dag, "dag_run": dag_run, "counts": counts}
             params = {"run": run, "rule": rule.name, "state": state, "plan": plan.digest if plan else None}
-            saved = conn.execute(_SQL["save_run"], {**params, "leaf": canonical(leaf)})
-            if saved.rowcount:
+            if conn.execute(_SQL["save_run"], {**params, "counts": json.dumps(dict(counts))}).rowcount:
+
+                def leaf(place: Place) -> Leaf:
+                    return run_leaf(rule, place, run, **told)
+
                 self._write(f"run/{run}/{rule.name}/{state}", leaf)
             if state == "ended" and plan is not None:
                 conn.execute(_SQL["finish"], {"digest": plan.digest, "outcome": "done"})
+
+    @telling
+    def rules_run_on(self, day: date, zone: ZoneInfo) -> frozenset[str]:
+        """The rules of which a run came to its end on a calendar date."""
+        found = self._connection.get().execute(_SQL["rules_run_on"], {"day": day, "zone": zone.key}).fetchall()
+        return frozenset(rule for (rule,) in found)
+
+    @telling
+    def first_used(self) -> datetime | None:
+        """When a policy came into use here for the first time."""
+        found = self._connection.get().execute(_SQL["first_used"]).fetchone()
+        return found[0] if found else None
+
+    @telling
+    def verified(self, plan: Plan, rule: Rule, found: Remaining, run: str) -> None:
+        """Write down what a run found by other means after it carried out the plan."""
+        key = f"verification/{plan.digest}/{run}"
+        self.outbox.write_once(key, lambda place: verification_leaf(plan, rule, place, run, found=found))
 
     @telling
     def give_up(self, plan: Plan) -> None:
         """What the plan was approved for is no more: no run takes it up again."""
         self._connection.get().execute(_SQL["finish"], {"digest": plan.digest, "outcome": "stopped"})
 
-    def _now(self) -> datetime:
-        row = self._connection.get().execute(_SQL["now"]).fetchone()
-        assert row is not None
-        moment: datetime = row[0]
-        return moment
-
-    def _write(self, key: str, leaf: Mapping[str, Any]) -> None:
+    def _write(self, key: str, leaf: Callable[[Place], Leaf]) -> None:
         """The leaf goes into the outbox in the transaction that is open."""
-        conn = self._connection.get()
-        row = conn.execute(_SQL["next_seq"]).fetchone()
-        assert row is not None
-        params = {"seq": row[0], "epoch": row[1], "key": key, "leaf": canonical(dict(leaf))}
-        conn.execute(_SQL["write_outbox"], params)
+        self.outbox.require_open()
+        place = take_place(self._connection.get())
+        write(self._connection.get(), place, key, leaf(place))
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from airflow.sdk import Asset, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, DagRunTriggerException
 
 from lethe import clock
-from lethe.errors import LetheError, PlanError, PolicyError, SchemaMismatch
+from lethe.errors import Behind, Forked, LetheError, PlanError, PolicyError, SchemaMismatch, Unsealed
 from lethe.model import Policy, Receipt, Verdict
 from lethe.policy import load
 from lethe.run import Lethe
@@ -61,7 +61,7 @@ def lethe_at_work() -> Iterator[Lethe]:
     try:
         with Lethe(policy(), conninfo) as lethe:
             yield lethe
-    except (PolicyError, PlanError, SchemaMismatch) as error:
+    except (PolicyError, PlanError, SchemaMismatch, Behind, Forked, Unsealed) as error:
         failure = AirflowFailException(str(error))
     except LetheError as error:
         log.error("%s", error)  # noqa: TRY400 - without the traceback
@@ -91,14 +91,26 @@ def is_answer() -> bool:
 @task.branch
 def select(rules: tuple[str, ...], *, params: dict[str, Any], ti: Any, dag: Any, dag_run: Any) -> list[str]:
     """The rules that this run is about: those with a fresh approval, those asked for, or all."""
-    ti.xcom_push(key="run", value=uuid4().hex)
+    run = uuid4().hex
+    ti.xcom_push(key="run", value=run)
     refuse_unknown(dag_run.conf, dag.params)
     wanted = set(params["rules"] or rules)
     if is_answer():
         with lethe_at_work() as lethe:
             wanted &= set(lethe.approved_rules(clock.now()))
     log.info("%d of %d rules", len(wanted), len(rules))
-    return [f"{rule}.{step}" for rule in rules if rule in wanted for step in ("plan", "record")]
+    chosen = [rule for rule in rules if rule in wanted]
+    if not params["dry_run"]:
+        with lethe_at_work() as lethe:
+            for rule in chosen:
+                lethe.begin(rule, run, "scheduled", **told_of(dag_run))
+    return [f"{rule}.{step}" for rule in chosen for step in ("plan", "record")]
+
+
+def told_of(dag_run: Any) -> dict[str, str | None]:
+    """What evidence says of Airflow's run: its own id only where Airflow made it, for a person may type anything."""
+    generated = dag_run.run_type in ("scheduled", "asset_triggered")
+    return {"dag": dag_run.dag_id, "dag_run": dag_run.run_id if generated else None}
 
 
 def refuse_unknown(conf: Mapping[str, Any] | None, known: Iterable[str]) -> None:
@@ -120,9 +132,11 @@ def group(ti: Any) -> str:
 
 
 @task(pool=POOL)
-def plan(rule: str, *, params: dict[str, Any], ti: Any) -> list[Piece]:
+def plan(rule: str, *, params: dict[str, Any], ti: Any, dag_run: Any) -> list[Piece]:
     """Survey the rule's rows and keep the plan; in a run that an approval started, take up the approved one."""
     with lethe_at_work() as lethe:
+        if not params["dry_run"]:
+            lethe.begin(rule, run_id(), "started", **told_of(dag_run))
         made = lethe.approved_plan(rule, clock.now()) if is_answer() else None
         if made is None:
             made = lethe.plan(rule, moment(params, lethe), run_id())
@@ -180,7 +194,7 @@ def verify(*, ti: Any) -> None:
     plan_digest = digest(ti) or ""
     with lethe_at_work() as lethe:
         lethe.finish(plan_digest, clock.now(), run_id())
-        remaining = lethe.verify(plan_digest)
+        remaining = lethe.verify(plan_digest, run_id())
     log.info("%d rows remain", remaining.rows)
     if remaining.rows or remaining.detached:
         raise AirflowFailException(f"{remaining.rows} rows remain that were due; detached: {len(remaining.detached)}")
@@ -201,8 +215,7 @@ def record(rule: str, *, params: dict[str, Any], ti: Any, dag_run: Any) -> None:
             digest=digest(ti),
             failed=failed,
             acted=found.get(f"{group(ti)}.verify") == "success",
-            dag=dag_run.dag_id,
-            dag_run=dag_run.run_id if dag_run.run_type in ("scheduled", "asset_triggered") else None,
+            **told_of(dag_run),
         )
     log.info("%s: %s", rule, state)
     if state == "failed":

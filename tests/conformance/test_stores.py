@@ -307,9 +307,9 @@ def test_every_batch_leaves_evidence_of_the_closed_form_without_a_gap(estate: Es
     leaves = estate.outbox()
     for leaf in leaves:
         jsonschema.validate(leaf, schema(), format_checker=jsonschema.FormatChecker())
-    assert [leaf["seq"] for leaf in leaves] == list(range(1, len(leaves) + 1))
+    assert [leaf["outbox"]["seq"] for leaf in leaves] == list(range(1, len(leaves) + 1))
     told = [(r.seq, r.shard, r.batch, r.rows, dict(r.reach)) for r in receipts if r.seq]
-    assert [(x["seq"], x["shard"], x["batch"], x["rows"], x["reach"]) for x in leaves] == told
+    assert [(x["outbox"]["seq"], x["shard"], x["batch"], x["rows"], x["reach"]) for x in leaves] == told
     assert len(told) > 1
 
 

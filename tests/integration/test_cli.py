@@ -35,7 +35,7 @@ def say(lethe: Lethe) -> Callable[..., Result]:
 
 
 def lethe_runs(lethe: Lethe) -> list[tuple]:
-    return lethe.state_database.rows("SELECT state, plan FROM lethe.run ORDER BY at")
+    return lethe.state_database.rows("SELECT state, plan FROM lethe.run WHERE state <> 'started' ORDER BY at")
 
 
 def digest_of(say: Callable[..., Result]) -> str:

@@ -101,7 +101,7 @@ def sweep(lethe: Lethe, rule: str) -> int:
     assert answer(lethe, plan)
     rows = act(lethe, plan)
     lethe.finish(plan.digest, NOW, "run")
-    assert lethe.verify(plan.digest).rows == 0
+    assert lethe.verify(plan.digest, "run").rows == 0
     assert plan.survey.of(Verdict.DUE) == rows
     return rows
 

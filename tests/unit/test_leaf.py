@@ -13,16 +13,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lethe.evidence.leaf import (
+    Place,
+    _head,
+    _of_plan,
+    anchor_leaf,
     approval_leaf,
     batch_leaf,
     canonical,
     confirmation_leaf,
+    heartbeat_leaf,
     instant,
+    key_leaf,
+    manifest_leaf,
     plan_leaf,
+    policy_leaf,
+    purge_leaf,
+    restore_leaf,
     run_leaf,
     schema,
+    verification_leaf,
 )
-from lethe.model import Plan, Reason, Rule, Shard, Survey, Way
+from lethe.model import Plan, Reason, Receipt, Remaining, Rule, Shard, Subjects, Survey, Way
 from lethe.plan import make_plan
 from lethe.policy import load
 
@@ -30,6 +41,7 @@ JCS = Path(__file__).parents[1] / "data" / "jcs"
 POLICY = load(Path(__file__).parents[2] / "include" / "policy")
 VALIDATOR = jsonschema.Draft202012Validator(schema(), format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
 AT = datetime(2025, 3, 1, 3, 4, 5, 678901, tzinfo=timezone(timedelta(hours=1)))
+PLACE = Place("0d9a3a51-6f0a-4a55-8f0e-6f1c2f1f6a11", 1, 12, AT)
 RUN, TODAY = "0123456789abcdef" * 2, date(2025, 3, 1)
 COUNTS = st.integers(0, 2**53 - 1)
 
@@ -57,45 +69,79 @@ def _plan(rule: Rule, due: int = 7, oldest: date | None = date(2020, 1, 1)) -> P
 
 def _batch(**changes: Any) -> dict[str, Any]:
     facts: dict[str, Any] = {
-        "seq": 1,
-        "shard": 0,
-        "batch": 1,
+        "done": _done(),
         "way": Way.BLOCKS,
-        "rows": 7,
-        "reach": {"visits": 3},
         "suppressed": 0,
         "backups_until": date(2025, 4, 5),
     }
-    return batch_leaf(_plan(_rule()), _rule(), AT, RUN, **{**facts, **changes})
+    return batch_leaf(_plan(_rule()), _rule(), PLACE, RUN, **{**facts, **changes})
+
+
+def _done(shard: int = 0, rows: int = 7, reach: int = 3) -> Receipt:
+    return Receipt("a" * 64, shard, 1, rows, {"visits": reach}, 0.5, 12)
 
 
 def _run(**changes: Any) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "state": "ended",
-        "rule": _rule(),
         "plan": _plan(_rule()),
         "dag": "retention_sweep",
         "dag_run": "scheduled__2025-03-01T02:00:00+00:00",
         "counts": {"rows": 7, "reach": 3, "batches": 1},
     }
-    return run_leaf(AT, RUN, **{**facts, **changes})
+    return run_leaf(_rule(), PLACE, RUN, **{**facts, **changes})
 
 
 def _approval(**changes: Any) -> dict[str, Any]:
     facts: dict[str, Any] = {"approved": True, "role": "lethe_officer", "approver": RUN, "via": "cli"}
-    return approval_leaf(_plan(_rule()), _rule(), AT, **{**facts, **changes})
+    return approval_leaf(_plan(_rule()), _rule(), PLACE, **{**facts, **changes})
 
 
 def _every_leaf() -> dict[str, dict[str, Any]]:
     assumed = next(rule for rule in POLICY.rules.values() if rule.assumption)
     return {
-        "plan": plan_leaf(_plan(_rule()), _rule(), AT, RUN),
-        "plan with nothing due": plan_leaf(_plan(_rule(), due=0, oldest=None), _rule(), AT, RUN),
+        "policy": policy_leaf(POLICY, PLACE, RUN),
+        "plan": plan_leaf(_plan(_rule()), _rule(), PLACE, RUN),
+        "plan with nothing due": plan_leaf(_plan(_rule(), due=0, oldest=None), _rule(), PLACE, RUN),
         "approval": _approval(),
         "rejection": _approval(approved=False, role="PrivacyOfficer", via="airflow"),
-        "confirmation": confirmation_leaf(assumed, AT, role="privacy-officer", approver=RUN),
+        "confirmation": confirmation_leaf(assumed, PLACE, role="privacy-officer", approver=RUN),
         "batch": _batch(),
-        "finish": _batch(shard=-1, way=Way.FINISH, rows=0, reach={}, suppressed=4, backups_until=None),
+        "batch of subjects": _batch(subjects=Subjects(7, "b" * 64)),
+        "finish": _batch(done=_done(-1, 0), way=Way.FINISH, suppressed=4, backups_until=None),
+        "purge": purge_leaf(_plan(_rule()), _rule(), PLACE, RUN, tables=2),
+        "verification": verification_leaf(
+            _plan(_rule()), _rule(), PLACE, RUN, found=Remaining("visitors-26-months", TODAY, 0, ("public.old",))
+        ),
+        "first key": key_leaf(PLACE, RUN, new="530d903a", old=None, size=0),
+        "next key": key_leaf(PLACE, RUN, new="530d903a", old="08f6a1b2", size=12),
+        "time-stamp": anchor_leaf(PLACE, RUN, anchor="authority", of="rfc3161", size=3, root=bytes(32), token=b"token"),
+        "copy": anchor_leaf(PLACE, RUN, anchor="archive", of="folder", size=3, root=bytes(32), token=None),
+        "heartbeat": heartbeat_leaf(PLACE, RUN, day=TODAY, size=0, unreachable=1, unanchored_since=AT),
+        "manifest": manifest_leaf(PLACE, RUN, day=TODAY, expected=POLICY.rules, missing=["visitors-26-months"]),
+        "restore": restore_leaf(PLACE, RUN, database="store", found=3, published=12),
+        "intent": {**_head("intent", PLACE, RUN), **_of_plan(_plan(_rule()), _rule()), "deed": "c" * 64, "number": 1},
+        "outcome": {
+            **_head("outcome", PLACE, RUN),
+            **_of_plan(_plan(_rule()), _rule()),
+            "deed": "c" * 64,
+            "number": 1,
+            "found": "done",
+        },
+        "hold": {
+            **_head("hold", PLACE, RUN),
+            "state": "placed",
+            "hold": RUN,
+            "dataset": "visitors",
+            "because": "legal_claim",
+            "store": PLACE.store,
+            "epoch": 1,
+            "role": "privacy-officer",
+            "approver": RUN,
+            "review": "2025-09-01",
+        },
+        "scheduled": _run(state="scheduled", plan=None, counts={}),
+        "started": _run(state="started", plan=None, counts={}),
         "run": _run(),
         "run of a person": _run(dag=None, dag_run=None),
         "run by an asset": _run(dag_run="asset_triggered__2025-03-01T02:00:00.123456+00:00_Ab3dE6g8"),
@@ -123,8 +169,8 @@ def test_every_kind_of_leaf_meets_the_schema(leaf: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("rule", POLICY.rules.values(), ids=POLICY.rules)
 def test_every_rule_of_the_policy_can_be_written_down(rule: Rule) -> None:
-    VALIDATOR.validate(plan_leaf(_plan(rule), rule, AT, RUN))
-    VALIDATOR.validate(confirmation_leaf(rule, AT, role="privacy-officer", approver=RUN))
+    VALIDATOR.validate(plan_leaf(_plan(rule), rule, PLACE, RUN))
+    VALIDATOR.validate(confirmation_leaf(rule, PLACE, role="privacy-officer", approver=RUN))
 
 
 def test_the_schema_itself_is_sound() -> None:
@@ -193,10 +239,17 @@ def test_counts_stand_under_known_names_only(where: str) -> None:
     [
         ("run", "dag_run", "manual__2025-03-01T02:00:00+00:00"),
         ("run", "dag_run", "kari.nordmann@example.no"),
-        ("run", "state", "started"),
+        ("run", "state", "begun"),
         ("run", "run", "Kari"),
         ("batch", "epoch", 0),
-        ("batch", "seq", 0),
+        ("batch", "outbox", {"store": PLACE.store, "epoch": 1, "seq": 0}),
+        ("batch", "receipts", {"count": 1, "root": "Kari Nordmann"}),
+        ("next key", "new", "530D903A"),
+        ("manifest", "missing", ["Kari Nordmann"]),
+        ("manifest", "missing", ["a-rule", "a-rule"]),
+        ("policy", "rules", {"a-rule": "its text"}),
+        ("heartbeat", "unanchored_since", "yesterday"),
+        ("restore", "database", "customers"),
         ("batch", "at", "2025-03-01T02:04:05Z"),
         ("batch", "gone_from_backups", "2025-02-30"),
         ("batch", "way", "row by row"),
@@ -251,4 +304,4 @@ def _parts(part: object) -> Iterator[dict[str, Any]]:
 
 @given(COUNTS, COUNTS)
 def test_any_count_can_be_written_down(rows: int, reach: int) -> None:
-    assert _is_valid(_batch(rows=rows, reach={"visits": reach}))
+    assert _is_valid(_batch(done=_done(0, rows, reach)))

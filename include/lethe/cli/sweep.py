@@ -124,6 +124,7 @@ def _carry_out(lethe: Lethe, digest: str, now: datetime, run: str, *, quiet: boo
     if planned is None:
         click.echo(f"plan {digest[:12]}: it was carried out before", err=quiet)
         return
+    lethe.begin(planned.rule, run, "started")
     try:
         with _bar(planned, quiet=quiet) as advance:
             for shard in planned.survey.shards:
@@ -132,7 +133,7 @@ def _carry_out(lethe: Lethe, digest: str, now: datetime, run: str, *, quiet: boo
     except LetheError:
         lethe.record(planned.rule, run, digest=digest, failed=True)
         raise
-    remaining = lethe.verify(digest)
+    remaining = lethe.verify(digest, run)
     lethe.record(planned.rule, run, digest=digest, failed=bool(remaining.rows or remaining.detached))
     done = lethe.done(digest)
     if not quiet:

@@ -5,22 +5,35 @@ A leaf holds enums, integers, digests, dates and the policy's own names; no free
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import rfc8785
 
-from lethe.model import Plan, Reason, Rule, Verdict
+from lethe.model import Plan, Policy, Reason, Receipt, Remaining, Rule, Subjects, Verdict
 
 VERSION = 1
 
+Leaf = dict[str, Any]
 
-def canonical(leaf: dict[str, Any]) -> str:
+
+class Place(NamedTuple):
+    """Where a leaf is written: the outbox of a store, its epoch, the number there, and the database's own moment."""
+
+    store: str
+    epoch: int
+    seq: int
+    at: datetime
+
+
+def canonical(leaf: Leaf) -> str:
     """The leaf's canonical JSON text."""
     return rfc8785.dumps(leaf).decode()
 
@@ -48,31 +61,60 @@ def code_version() -> str:
     return ref.read_text().strip() if ref.is_file() else "unknown"
 
 
-def _head(kind: str, at: datetime, run: str) -> dict[str, Any]:
-    return {"v": VERSION, "kind": kind, "at": instant(at), "run": run, "code": code_version()}
-
-
 def instant(at: datetime) -> str:
     """A moment in UTC to the millisecond, RFC 3339."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _of_plan(plan: Plan, rule: Rule) -> dict[str, Any]:
+def _head(kind: str, place: Place, run: str) -> Leaf:
+    outbox = {"store": place.store, "epoch": place.epoch, "seq": place.seq}
+    head = {"v": VERSION, "kind": kind, "at": instant(place.at), "run": run, "code": code_version()}
+    return {**head, "outbox": outbox}
+
+
+def _of_rule(rule: Rule) -> Leaf:
+    return {"rule": rule.name, "obligation": rule.obligation, "activity": rule.activity}
+
+
+def _of_plan(plan: Plan, rule: Rule) -> Leaf:
+    survey = plan.survey
+    digests = {"plan": plan.digest, "policy": plan.policy_digest}
+    return {**_of_rule(rule), **digests, "store": survey.store_id, "epoch": survey.epoch}
+
+
+def policy_leaf(policy: Policy, place: Place, run: str) -> Leaf:
+    """A policy that comes into use: its digest, those of its rules, what it answers for and what it assumes."""
     return {
-        "rule": rule.name,
-        "obligation": rule.obligation,
-        "plan": plan.digest,
-        "policy": plan.policy_digest,
-        "store": plan.survey.store_id,
-        "epoch": plan.survey.epoch,
+        **_head("policy", place, run),
+        "policy": policy.digest,
+        "obligations": sorted(policy.organisation.obligations),
+        "rules": {name: rule.digest for name, rule in policy.rules.items()},
+        "assumptions": sorted(name for name, rule in policy.rules.items() if rule.assumption),
     }
 
 
-def plan_leaf(plan: Plan, rule: Rule, at: datetime, run: str) -> dict[str, Any]:
+def run_leaf(
+    rule: Rule, place: Place, run: str, *, state: str, plan: Plan | None, dag: str | None, dag_run: str | None,
+    counts: Mapping[str, int],
+) -> Leaf:  # fmt: skip
+    """That a run of one rule is to be, began, or how it ended, with what was done of its plan."""
+    return {
+        **_head("run", place, run),
+        **_of_rule(rule),
+        "state": state,
+        "plan": plan.digest if plan else None,
+        "policy": plan.policy_digest if plan else None,
+        "dag": dag,
+        "dag_run": dag_run,
+        "counts": dict(counts),
+    }
+
+
+def plan_leaf(plan: Plan, rule: Rule, place: Place, run: str) -> Leaf:
     """What a plan found: counts by verdict and reason, its date, its bounds, whether a person must approve."""
     survey = plan.survey
     return {
-        **_head("plan", at, run),
+        **_head("plan", place, run),
         **_of_plan(plan, rule),
         "rule_digest": plan.rule_digest,
         "schema": survey.fingerprint,
@@ -89,12 +131,10 @@ def plan_leaf(plan: Plan, rule: Rule, at: datetime, run: str) -> dict[str, Any]:
     }
 
 
-def approval_leaf(
-    plan: Plan, rule: Rule, at: datetime, *, approved: bool, role: str, approver: str, via: str
-) -> dict[str, Any]:
+def approval_leaf(plan: Plan, rule: Rule, place: Place, *, approved: bool, role: str, approver: str, via: str) -> Leaf:
     """A person's answer to a plan: the role and a random id, never a name; the id stands for the run too."""
     return {
-        **_head("approval", at, approver),
+        **_head("approval", place, approver),
         **_of_plan(plan, rule),
         "decision": "approved" if approved else "rejected",
         "role": role,
@@ -103,12 +143,11 @@ def approval_leaf(
     }
 
 
-def confirmation_leaf(rule: Rule, at: datetime, *, role: str, approver: str) -> dict[str, Any]:
+def confirmation_leaf(rule: Rule, place: Place, *, role: str, approver: str) -> Leaf:
     """A role's word that an assumed period is the one to act on, for this meaning of the rule."""
     return {
-        **_head("confirmation", at, approver),
-        "rule": rule.name,
-        "obligation": rule.obligation,
+        **_head("confirmation", place, approver),
+        **_of_rule(rule),
         "rule_digest": rule.digest,
         "keep": str(rule.keep),
         "role": role,
@@ -117,48 +156,69 @@ def confirmation_leaf(rule: Rule, at: datetime, *, role: str, approver: str) -> 
 
 
 def batch_leaf(
-    plan: Plan,
-    rule: Rule,
-    at: datetime,
-    run: str,
-    *,
-    seq: int,
-    shard: int,
-    batch: int,
-    way: str,
-    rows: int,
-    reach: dict[str, int],
-    suppressed: int,
-    backups_until: date | None,
-) -> dict[str, Any]:
+    plan: Plan, rule: Rule, place: Place, run: str, *, done: Receipt, way: str, suppressed: int,
+    backups_until: date | None, subjects: Subjects | None = None,
+) -> Leaf:  # fmt: skip
     """What one batch did, written in its own transaction; `gone_from_backups` is when no backup holds the rows."""
     return {
-        **_head("batch", at, run),
+        **_head("batch", place, run),
         **_of_plan(plan, rule),
-        "seq": seq,
-        "shard": shard,
-        "batch": batch,
+        "shard": done.shard,
+        "batch": done.batch,
         "way": way,
-        "rows": rows,
-        "reach": reach,
+        "rows": done.rows,
+        "reach": dict(done.reach),
         "suppressed": suppressed,
         "gone_from_backups": backups_until.isoformat() if backups_until else None,
+        "receipts": {"count": subjects.count, "root": subjects.root} if subjects else None,
     }
 
 
-def run_leaf(
-    at: datetime, run: str, *, state: str, rule: Rule, plan: Plan | None, dag: str | None, dag_run: str | None,
-    counts: dict[str, int],
-) -> dict[str, Any]:  # fmt: skip
-    """How a run of one rule ended (waiting, rejected, nothing to do, ended, failed), with what was done of its plan."""
+def purge_leaf(plan: Plan, rule: Rule, place: Place, run: str, *, tables: int) -> Leaf:
+    """That what a plan deleted was cleared out of the pages and the statistics of its tables."""
+    return {**_head("purge", place, run), **_of_plan(plan, rule), "tables": tables}
+
+
+def verification_leaf(plan: Plan, rule: Rule, place: Place, run: str, *, found: Remaining) -> Leaf:
+    """What was found by other means after a plan was carried out."""
     return {
-        **_head("run", at, run),
-        "state": state,
-        "rule": rule.name,
-        "obligation": rule.obligation,
-        "plan": plan.digest if plan else None,
-        "policy": plan.policy_digest if plan else None,
-        "dag": dag,
-        "dag_run": dag_run,
-        "counts": counts,
+        **_head("verification", place, run),
+        **_of_plan(plan, rule),
+        "today": found.today.isoformat(),
+        "remaining": found.rows,
+        "detached": len(found.detached),
     }
+
+
+def key_leaf(place: Place, run: str, *, new: str, old: str | None, size: int) -> Leaf:
+    """A signing key that comes into use when the log has `size` leaves; ids as in a signed note, in hex."""
+    return {**_head("key", place, run), "new": new, "old": old, "size": size}
+
+
+def anchor_leaf(place: Place, run: str, *, anchor: str, of: str, size: int, root: bytes, token: bytes | None) -> Leaf:
+    """A checkpoint that was brought outside, with the SHA-256 of the token that came back."""
+    digest = hashlib.sha256(token).hexdigest() if token is not None else None
+    what = {"anchor": anchor, "of": of, "size": size, "root": root.hex(), "digest": digest}
+    return {**_head("anchor", place, run), **what}
+
+
+def heartbeat_leaf(
+    place: Place, run: str, *, day: date, size: int, unreachable: int, unanchored_since: datetime | None
+) -> Leaf:
+    """The log lives: its size on a day, how many outboxes could not be read, since when no anchor was reached."""
+    since = instant(unanchored_since) if unanchored_since else None
+    told = {"day": day.isoformat(), "size": size, "unreachable": unreachable, "unanchored_since": since}
+    return {**_head("heartbeat", place, run), **told}
+
+
+def manifest_leaf(place: Place, run: str, *, day: date, expected: Iterable[str], missing: Iterable[str]) -> Leaf:
+    """The rules that should have run on a day, and those of them that did not."""
+    told = {"day": day.isoformat(), "expected": sorted(expected), "missing": sorted(missing)}
+    return {**_head("manifest", place, run), **told}
+
+
+def restore_leaf(
+    place: Place, run: str, *, database: Literal["store", "state", "log"], found: int, published: int
+) -> Leaf:
+    """A database that a backup was put back into: the last number it holds, and the last that was published of it."""
+    return {**_head("restore", place, run), "database": database, "found": found, "published": published}

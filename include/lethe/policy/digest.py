@@ -53,10 +53,15 @@ def rule_digest(
 
 def policy_digest(policy: Policy) -> str:
     """SHA-256, in hex, of everything the files say; not of comments, layout or order of keys."""
+    return hashlib.sha256(policy_text(policy).encode()).hexdigest()
+
+
+def policy_text(policy: Policy) -> str:
+    """Everything the files say in canonical JSON (RFC 8785): what the policy's digest is made of."""
     parts = {field.name: _plain(getattr(policy, field.name)) for field in fields(policy)}
     parts["rules"] = {name: {**_plain(rule), "followers": [], "leaders": []} for name, rule in policy.rules.items()}
     parts["activities"] = {name: _activity(activity) for name, activity in policy.activities.items()}
-    return _sha256({name: part for name, part in parts.items() if name not in ("digest", "warnings")})
+    return rfc8785.dumps({name: part for name, part in parts.items() if name not in ("digest", "warnings")}).decode()
 
 
 def _activity(activity: Activity) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from lethe.policy.kinds import (
     Name,
     Names,
     Obligation,
+    Origin,
     PeriodText,
     Reference,
     Share,
@@ -77,6 +78,32 @@ class Words(Form):
         return {"nb": self.nb, "en": self.en}
 
 
+class AnchorForm(Form):
+    """A place outside the company's reach that keeps signed checkpoints."""
+
+    kind: Literal["rfc3161", "mail", "folder"]
+    """A time-stamp authority, people who keep their mail, or a folder or bucket that can be written once."""
+    connection: ConnectionId
+    to: Annotated[list[Text], Field(min_length=1)] | None = None
+    """Mail only: who gets it."""
+    ca: Text | None = None
+    """Time-stamps only: the PEM file with the authority's certificates."""
+
+
+class EvidenceForm(Form):
+    """How evidence is sealed (R26)."""
+
+    origin: Origin
+    """The log's name in every checkpoint; it never changes."""
+    stop_after: PeriodText
+    """Sweeps stop when evidence has waited longer than that to be sealed."""
+    receipts: PeriodText = "P90D"
+    """How long a data subject can still be given a receipt of a deletion."""
+    backups: PeriodText
+    """How long a backup of Lethe's own databases can still be put back."""
+    anchors: dict[Name, AnchorForm] = Field(default_factory=dict)
+
+
 class OrganisationFile(Form):
     """organisation.yaml: the controller, and what holds for all of its activities (R22, R23)."""
 
@@ -93,6 +120,8 @@ class OrganisationFile(Form):
     """Categories of processors."""
     obligations: dict[Obligation, Words]
     """What the organisation has promised or must do; each needs a rule, a floor or a reason in some activity."""
+    evidence: EvidenceForm | None = None
+    """Left out, evidence stays in the stores' outboxes, and nobody signs it."""
 
 
 class StoreForm(Form):

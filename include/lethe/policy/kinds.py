@@ -152,6 +152,10 @@ Reference = Annotated[
 Table = Annotated[str, Matches(r"[^\s.()\x00-\x1f\x7f]+(\.[^\s.()\x00-\x1f\x7f]+)?", "a table, or schema.table")]
 Grouping = Annotated[str, Matches(r"[^\s.()\x00-\x1f\x7f]+|day\([^\s.()\x00-\x1f\x7f]+\)", "a column, or day(column)")]
 ConnectionId = Annotated[str, Matches(r"[a-z][a-z0-9_]*", "an Airflow connection id such as lethe_website")]
+Origin = Annotated[
+    str,
+    Matches(r"[a-z0-9-]+(\.[a-z0-9-]+)+(/[a-z0-9._-]+)*", "a domain with a path such as fjordvik.example/lethe"),
+]
 MonthDay = Annotated[str, Matches(r"(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])", "a month and day such as 12-31")]
 Zone = Annotated[str, Matches(r"[A-Za-z][A-Za-z0-9_+/-]*", "a time zone such as Europe/Oslo")]
 PeriodText = Annotated[str, Checked(_period, r"^P(?=\d)(\d{1,3}Y)?(\d{1,4}M)?(\d{1,4}W)?(\d{1,5}D)?$")]

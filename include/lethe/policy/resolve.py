@@ -8,11 +8,11 @@ from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 from lethe.deadlines import Period, YearEnd
-from lethe.model import Activity, Floor, Organisation, Policy, Role, Rule, Store
+from lethe.model import Activity, AnchorSetting, Evidence, Floor, Organisation, Policy, Role, Rule, Store
 from lethe.policy.coverage import check_activity, check_obligations, check_order, warn_of_gaps, warn_of_old_law
 from lethe.policy.datasets import DatasetSource, Estate, read_zone, resolve_datasets
 from lethe.policy.digest import policy_digest, rule_digest
-from lethe.policy.format import ActivityFile, Form, OrganisationFile, StoresFile
+from lethe.policy.format import ActivityFile, EvidenceForm, Form, OrganisationFile, StoresFile
 from lethe.policy.kinds import many
 from lethe.policy.problems import Problems, Spot, one_of
 from lethe.policy.reading import Tree
@@ -97,7 +97,23 @@ def _organisation(source: Source[OrganisationFile]) -> Organisation | None:
         processors={name: title.by_language() for name, title in form.processors.items()},
         contact=form.contact,
         obligations={name: title.by_language() for name, title in form.obligations.items()},
+        evidence=_evidence(form.evidence, spot / "evidence") if form.evidence else None,
     )
+
+
+def _evidence(form: EvidenceForm, spot: Spot) -> Evidence:
+    for name, anchor in form.anchors.items():
+        for key, kind in (("to", "mail"), ("ca", "rfc3161")):
+            if getattr(anchor, key) is not None and anchor.kind != kind:
+                (spot / "anchors" / name / key).expected(f"nothing: only anchors of kind {kind} have it")
+        if anchor.kind == "mail" and anchor.to is None:
+            (spot / "anchors" / name).expected("to: the addresses that get the mail")
+    anchors = {
+        name: AnchorSetting(name, anchor.kind, anchor.connection, tuple(anchor.to or ()), anchor.ca)
+        for name, anchor in form.anchors.items()
+    }
+    stop_after, receipts, backups = map(Period.parse, (form.stop_after, form.receipts, form.backups))
+    return Evidence(form.origin, stop_after, receipts, backups, anchors)
 
 
 def _stores(source: Source[StoresFile]) -> dict[str, Store]:

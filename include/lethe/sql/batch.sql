@@ -29,12 +29,6 @@ SET batch = excluded.batch, upto = excluded.upto, finished = excluded.finished,
 SELECT coalesce(sum(rows), 0)::bigint, coalesce(sum(reach), 0)::bigint, coalesce(sum(batch) FILTER (WHERE shard >= 0), 0)::bigint
 FROM lethe.progress WHERE epoch = %(epoch)s AND plan = %(plan)s
 
--- name: next_seq
-UPDATE lethe.store SET seq = seq + 1 RETURNING seq, clock_timestamp()
-
--- name: write_outbox
-INSERT INTO lethe.outbox (seq, epoch, key, leaf) VALUES (%(seq)s, %(epoch)s, %(key)s, %(leaf)s)
-
 -- name: intend
 INSERT INTO lethe.partition_intent (epoch, plan, shard, dataset, parent, partition, bound)
 VALUES (%(epoch)s, %(plan)s, %(shard)s, %(dataset)s, %(parent)s, %(partition)s, %(bound)s)

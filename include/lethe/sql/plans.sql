@@ -41,9 +41,8 @@ WHERE p.rule = coalesce(%(rule)s, p.rule) AND p.digest = coalesce(%(digest)s, p.
 ORDER BY p.made_at DESC, p.rule LIMIT %(limit)s
 
 -- name: runs
-SELECT run, state, at, coalesce((leaf::jsonb #>> '{counts,rows}')::bigint, 0),
-       coalesce((leaf::jsonb #>> '{counts,reach}')::bigint, 0)
-FROM lethe.run WHERE plan = %(digest)s ORDER BY at, run
+SELECT run, state, at, coalesce((counts ->> 'rows')::bigint, 0), coalesce((counts ->> 'reach')::bigint, 0)
+FROM lethe.run WHERE plan = %(digest)s AND state NOT IN ('scheduled', 'started') ORDER BY at, run
 
 -- name: finish
 UPDATE lethe.plan SET outcome = %(outcome)s WHERE digest = %(digest)s AND outcome IS NULL
@@ -53,24 +52,28 @@ INSERT INTO lethe.approver (id, person) VALUES (%(approver)s, coalesce(%(person)
 
 -- name: approve
 INSERT INTO lethe.approval (plan, approved, role, via, approver)
-VALUES (%(plan)s, %(approved)s, %(role)s, %(via)s, %(approver)s) ON CONFLICT DO NOTHING RETURNING at
+VALUES (%(plan)s, %(approved)s, %(role)s, %(via)s, %(approver)s) ON CONFLICT DO NOTHING
 
 -- name: confirm
 INSERT INTO lethe.confirmation (rule_digest, rule, role, via, approver)
-VALUES (%(rule_digest)s, %(rule)s, %(role)s, %(via)s, %(approver)s) ON CONFLICT DO NOTHING RETURNING at
+VALUES (%(rule_digest)s, %(rule)s, %(role)s, %(via)s, %(approver)s) ON CONFLICT DO NOTHING
 
 -- name: confirmed
 SELECT EXISTS (SELECT FROM lethe.confirmation WHERE rule_digest = %(rule_digest)s)
 
 -- name: save_run
-INSERT INTO lethe.run (run, rule, state, plan, leaf)
-VALUES (%(run)s, %(rule)s, %(state)s, %(plan)s, %(leaf)s) ON CONFLICT DO NOTHING
+INSERT INTO lethe.run (run, rule, state, plan, counts)
+VALUES (%(run)s, %(rule)s, %(state)s, %(plan)s, %(counts)s) ON CONFLICT DO NOTHING
 
--- name: now
-SELECT clock_timestamp()
+-- name: save_policy
+INSERT INTO lethe.policy (digest, body) VALUES (%(digest)s, %(body)s) ON CONFLICT DO NOTHING
 
--- name: next_seq
-UPDATE lethe.store SET seq = seq + 1 RETURNING seq, epoch
+-- name: policies
+SELECT digest, body FROM lethe.policy WHERE NOT digest = ANY (%(known)s) ORDER BY first_used
 
--- name: write_outbox
-INSERT INTO lethe.outbox (seq, epoch, key, leaf) VALUES (%(seq)s, %(epoch)s, %(key)s, %(leaf)s)
+-- name: rules_run_on
+SELECT DISTINCT rule FROM lethe.run
+WHERE (at AT TIME ZONE %(zone)s)::date = %(day)s AND state NOT IN ('scheduled', 'started')
+
+-- name: first_used
+SELECT min(first_used) FROM lethe.policy

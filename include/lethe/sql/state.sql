@@ -21,6 +21,13 @@ CREATE OR REPLACE FUNCTION lethe.superseded(p lethe.plan) RETURNS boolean LANGUA
     )
 $$;
 
+-- Policies as they came into use, in canonical JSON: what an auditor reads leaves against, years later.
+CREATE TABLE IF NOT EXISTS lethe.policy (
+    digest     text PRIMARY KEY,
+    body       text NOT NULL,
+    first_used timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
 -- Who a random approver id stands for; the person is forgotten when `until` is past, the id stays with its answers.
 CREATE TABLE IF NOT EXISTS lethe.approver (
     id     text PRIMARY KEY,
@@ -58,9 +65,9 @@ CREATE TABLE IF NOT EXISTS lethe.confirmation (
 CREATE TABLE IF NOT EXISTS lethe.run (
     run   text NOT NULL,
     rule  text NOT NULL,
-    state text NOT NULL CHECK (state IN ('waiting', 'rejected', 'nothing', 'ended', 'failed')),
+    state text NOT NULL CHECK (state IN ('scheduled', 'started', 'waiting', 'rejected', 'nothing', 'ended', 'failed')),
     plan  text REFERENCES lethe.plan,
-    leaf  text NOT NULL,
+    counts jsonb NOT NULL,
     at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (run, rule, state)
 );
@@ -97,5 +104,5 @@ REVOKE SELECT ON lethe.approver FROM lethe_worker;  -- who answered is nothing t
 GRANT INSERT ON lethe.outbox, lethe.approver, lethe.approval TO lethe_worker, lethe_officer;
 REVOKE INSERT ON lethe.confirmation FROM lethe_worker;
 GRANT INSERT ON lethe.confirmation TO lethe_officer;
-GRANT INSERT ON lethe.plan, lethe.run TO lethe_worker;
+GRANT INSERT ON lethe.policy, lethe.plan, lethe.run TO lethe_worker;
 GRANT UPDATE (made_at, outcome) ON lethe.plan TO lethe_worker;

@@ -12,12 +12,14 @@ CREATE TABLE IF NOT EXISTS lethe.store (
 INSERT INTO lethe.store DEFAULT VALUES ON CONFLICT DO NOTHING;
 
 -- One row a deed, written in the deed's own transaction. `seq` has no gaps: a row that is missing was removed.
+-- The number is taken under the lock on the row above, kept to the commit: rows become visible in the order of `seq`.
 CREATE TABLE IF NOT EXISTS lethe.outbox (
-    seq        bigint PRIMARY KEY,
     epoch      integer NOT NULL,
+    seq        bigint NOT NULL,
     key        text NOT NULL,  -- plan/shard/batch: no deed can be written down twice
     leaf       text NOT NULL,
     written_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (epoch, seq),
     UNIQUE (epoch, key)
 );
 

@@ -20,7 +20,7 @@ from lethe.clock import now
 from lethe.deadlines import Unbounded, is_due, last_day, local_date, next_day
 from lethe.decide import as_text, decide, start_date
 from lethe.errors import BoundExceeded, SchemaMismatch, Stale
-from lethe.evidence.leaf import batch_leaf, canonical
+from lethe.evidence.leaf import Place, batch_leaf, canonical
 from lethe.model import (
     Anonymise,
     ColumnRef,
@@ -202,24 +202,13 @@ class MemoryStore:
 
     def _written(self, plan: Plan, rule: Rule, shard: Shard, run: str, done: Receipt) -> Receipt:
         """The receipt with the number of its evidence, which is now in the outbox."""
-        at, seq = self.memory.moment(), len(self.memory.outbox) + 1
-        today, backups = local_date(at, self.policy.organisation.zone), self.store.backups
-        leaf = batch_leaf(
-            plan,
-            rule,
-            at,
-            run,
-            seq=seq,
-            shard=done.shard,
-            batch=done.batch,
-            way=shard.way,
-            rows=done.rows,
-            reach=dict(done.reach),
-            suppressed=0,
-            backups_until=last_day(today, backups) if backups else None,
-        )
-        self.memory.outbox.append(canonical(leaf))
-        return replace(done, seq=seq)
+        memory = self.memory
+        place = Place(memory.store_id, memory.epoch, len(memory.outbox) + 1, memory.moment())
+        today, backups = local_date(place.at, self.policy.organisation.zone), self.store.backups
+        until = last_day(today, backups) if backups else None
+        leaf = batch_leaf(plan, rule, place, run, done=done, way=shard.way, suppressed=0, backups_until=until)
+        memory.outbox.append(canonical(leaf))
+        return replace(done, seq=place.seq)
 
 
 class View:

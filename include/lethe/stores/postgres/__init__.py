@@ -18,6 +18,7 @@ from lethe.stores.postgres.agree import Agreed, agree
 from lethe.stores.postgres.apply import SQL_BATCH, Pace, Work, apply_range, finish, mirrored, one
 from lethe.stores.postgres.connection import Connection, telling
 from lethe.stores.postgres.drop import apply_partition, put_back, try_to_put_back
+from lethe.stores.postgres.outbox import rehearse
 from lethe.stores.postgres.predicate import Question
 from lethe.stores.postgres.purge import purge
 from lethe.stores.postgres.remaining import remaining
@@ -129,6 +130,7 @@ class PostgresStore:
             if now != then:
                 where = f"store {self.store.name}, rule {rule.name}"
                 raise Stale(f"{where}: the {what} is not the one that was planned for; plan again")
+        rehearse(self._connection.get())
         work = Work(plan, question, self.store, run)
         put_back(self._connection.get(), work)
         return work

@@ -19,10 +19,11 @@ from psycopg.sql import SQL, Composed, Literal
 
 from lethe.deadlines import last_day, local_date
 from lethe.errors import BoundExceeded, Stale, StoreRefused
-from lethe.evidence.leaf import batch_leaf, canonical
+from lethe.evidence.leaf import batch_leaf
 from lethe.model import Plan, Reason, Receipt, Rule, Shard, Store, Way
 from lethe.reach import changed_by
 from lethe.sql import queries
+from lethe.stores.postgres import outbox
 from lethe.stores.postgres.live import read_inbound, read_triggers
 from lethe.stores.postgres.predicate import Predicate, Question
 from lethe.stores.postgres.statement import Range, candidates, deed, is_plain, locks, range_of, suppress, within
@@ -227,25 +228,20 @@ def seal(conn: psycopg.Connection, work: Work, shard: Shard, before: Progress, d
     conn.execute(SQL_BATCH["save_progress"], {**work.place(shard), **progress})
     if not (done.rows or reach or done.suppressed):
         return 0
-    seq, at = one(conn, SQL_BATCH["next_seq"])  # the lock on this row makes the sums below exact
+    place = outbox.take_place(conn)  # the lock that comes with it makes the sums below exact
     _keep_bounds(conn, work, shard)
     leaf = batch_leaf(
         work.plan,
         work.rule,
-        at,
+        place,
         work.run,
-        seq=seq,
-        shard=shard.number,
-        batch=batch,
+        done=Receipt(work.plan.digest, shard.number, batch, done.rows, done.reach, 0.0, place.seq),
         way=shard.way,
-        rows=done.rows,
-        reach=dict(done.reach),
         suppressed=done.suppressed,
-        backups_until=_backups_until(work, local_date(at, work.question.agreed.policy.organisation.zone)),
+        backups_until=_backups_until(work, local_date(place.at, work.question.agreed.policy.organisation.zone)),
     )
-    key = f"{work.plan.digest}/{shard.number}/{batch}"
-    conn.execute(SQL_BATCH["write_outbox"], {**work.place(shard), "key": key, "seq": seq, "leaf": canonical(leaf)})
-    return int(seq)
+    outbox.write(conn, place, f"{work.plan.digest}/{shard.number}/{batch}", leaf)
+    return place.seq
 
 
 def _keep_bounds(conn: psycopg.Connection, work: Work, shard: Shard) -> None:

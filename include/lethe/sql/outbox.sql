@@ -1,0 +1,29 @@
+-- The outbox of a store or of lethe_state: a leaf is written in the transaction of its deed, and read by who seals.
+
+-- name: take_place
+UPDATE lethe.store SET seq = seq + 1 RETURNING id::text, epoch, seq, clock_timestamp()
+
+-- name: write
+INSERT INTO lethe.outbox (epoch, seq, key, leaf) VALUES (%(epoch)s, %(seq)s, %(key)s, %(leaf)s)
+
+-- name: is_written
+SELECT EXISTS (SELECT FROM lethe.outbox WHERE epoch = (SELECT epoch FROM lethe.store) AND key = %(key)s)
+
+-- name: position
+SELECT id::text, epoch, seq, clock_timestamp() FROM lethe.store
+
+-- name: first_after
+SELECT written_at FROM lethe.outbox WHERE (epoch, seq) > (%(epoch)s, %(seq)s) ORDER BY epoch, seq LIMIT 1
+
+-- name: at
+SELECT leaf FROM lethe.outbox WHERE epoch = %(epoch)s AND seq = %(seq)s
+
+-- name: copy_after
+COPY (
+    SELECT s.id, o.epoch, o.seq, o.leaf FROM lethe.outbox o, lethe.store s
+    WHERE (o.epoch, o.seq) > (%(epoch)s, %(seq)s) ORDER BY o.epoch, o.seq LIMIT %(limit)s
+) TO STDOUT
+
+-- name: begin_epoch
+UPDATE lethe.store SET epoch = greatest(epoch, %(published)s) + 1, seq = seq + 1
+RETURNING id::text, epoch, seq, clock_timestamp()
