@@ -17,7 +17,7 @@ from lethe.deadlines import local_date
 from lethe.errors import BoundExceeded, ConfigError, NotApproved, PlanError, PolicyError, Stale, StoreError
 from lethe.evidence.guard import require_current, require_sealed
 from lethe.evidence.outside import Head, Outside
-from lethe.model import Done, Plan, Policy, Reason, Receipt, Remaining, Rule, Shard, Verdict
+from lethe.model import Done, Evidence, Plan, Policy, Reason, Receipt, Remaining, Rule, Shard, Verdict
 from lethe.plan import finish_shard, make_plan
 from lethe.policy import load
 from lethe.state import Listed, State
@@ -93,12 +93,16 @@ class Lethe:
         from lethe.evidence.log import EVIDENCE_CONNECTION, Log  # cryptography is loaded by who seals, not by a sweep
         from lethe.evidence.seal import Sealing
 
-        setting = self.policy.organisation.evidence
-        if setting is None:
-            raise ConfigError("organisation.yaml: found no evidence:, expected how evidence is sealed")
+        setting = self.sealing_setting()
         outboxes = {name: self.outbox(name) for name in (*self.policy.stores, STATE_CONNECTION)}
         log = Log(self._conninfo(EVIDENCE_CONNECTION))
         return Sealing(setting, log, Outside.from_environment(), self.state, outboxes)
+
+    def sealing_setting(self) -> Evidence:
+        """How the policy has evidence sealed; ConfigError when it does not say."""
+        if self.policy.organisation.evidence is None:
+            raise ConfigError("organisation.yaml: found no `evidence:`, expected how evidence is sealed")
+        return self.policy.organisation.evidence
 
     def _guard(self, outbox: Outbox) -> None:
         """Behind when something is about to be written into a database that was put back."""

@@ -221,7 +221,7 @@ def test_a_new_key_that_the_old_one_endorsed_signs_from_then_on(firm: Company, t
     firm.key, old = new, firm.key
     text, _ = open_note(firm.seal().note, [new.verifier])
     assert text
-    (_, (_, endorsement, size)) = firm.sealing.log.keys()
+    (_, (_, endorsement, size)) = firm.sealing.log.key_chain()
     assert read_endorsement(endorsement, old.verifier) == (new.verifier, size)
     assert [leaf["old"] for leaf in map(json.loads, logged(firm)) if leaf["kind"] == "key"] == [
         None,

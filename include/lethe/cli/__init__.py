@@ -7,7 +7,8 @@ Stores are found as Airflow finds them: through AIRFLOW_CONN_<ID> variables.
     1          something was found: the policy has problems, or expired data remains
     2          the command was not understood, or names what the policy does not have
     3          a plan waits for a person, a person said no, or this one may not (`approve`, `confirm`, `apply`)
-    4          refused: the policy, the schema or the store is not what was planned for, or a bound was passed
+    4          refused: the policy, the schema or the store is not what was planned for, a bound was passed, or
+               evidence is not in order
     5          a store or a connection failed
 """
 
@@ -17,10 +18,20 @@ from typing import Any, NoReturn
 
 import click
 
+from lethe.cli.evidence import evidence
 from lethe.cli.policy import policy
 from lethe.cli.store import store
 from lethe.cli.sweep import apply, approve, confirm, plan, plans, verify
-from lethe.errors import ConfigError, LetheError, NotApproved, PlanError, PolicyError, SchemaMismatch, StoreError
+from lethe.errors import (
+    ConfigError,
+    EvidenceError,
+    LetheError,
+    NotApproved,
+    PlanError,
+    PolicyError,
+    SchemaMismatch,
+    StoreError,
+)
 from lethe.evidence.leaf import code_version
 
 
@@ -31,6 +42,7 @@ def exit_code(error: LetheError) -> int:
         (NotApproved, 3),
         (SchemaMismatch, 4),
         (PlanError, 4),
+        (EvidenceError, 4),
         (StoreError, 5),
         (ConfigError, 5),
     )
@@ -66,5 +78,5 @@ def main() -> None:
     """
 
 
-for command in (policy, plan, approve, confirm, apply, verify, plans, store):
+for command in (policy, plan, approve, confirm, apply, verify, plans, evidence, store):
     main.add_command(command)

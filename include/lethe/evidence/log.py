@@ -179,7 +179,7 @@ class Log:
         return next((Sealed(*row) for row in self._all("last_checkpoint")), None)
 
     @telling
-    def keys(self) -> tuple[tuple[str, str | None, int], ...]:
+    def key_chain(self) -> tuple[tuple[str, str | None, int], ...]:
         """The keys that signed, first to newest: vkey, endorsement by the one before, size when it came into use."""
         return tuple((vkey, endorsement, size) for vkey, endorsement, size in self._all("keys"))
 
@@ -213,6 +213,11 @@ class Log:
     def add_policy(self, digest: str, body: str) -> None:
         """Keep a policy as it was; nothing when it is there."""
         self._add("add_policy", digest=digest, body=body)
+
+    @telling
+    def gaps(self) -> tuple[tuple[str, int, int, int], ...]:
+        """Places that no leaf came from though later ones did: store id, epoch, first and last number."""
+        return tuple((store, epoch, first, last) for store, epoch, first, last in self._all("gaps"))
 
     @telling
     def last_verified(self) -> tuple[int, bytes]:

@@ -15,21 +15,19 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from lethe.deadlines import cutoff, local_date
-from lethe.errors import Behind, EvidenceError, Forked, StoreError
+from lethe.errors import Behind, ConfigError, EvidenceError, Forked, StoreError
+from lethe.evidence.anchors import open_anchor
 from lethe.evidence.guard import require_current
 from lethe.evidence.leaf import anchor_leaf, heartbeat_leaf, key_leaf, manifest_leaf
 from lethe.evidence.log import Log, Sealed
 from lethe.evidence.note import Checkpoint, SigningKey, endorsement, sign_note
 from lethe.evidence.outside import Head, Outside, Position
-from lethe.model import AnchorSetting, Evidence
+from lethe.model import Evidence
 from lethe.state import State
 from lethe.stores.postgres.outbox import Outbox
 
 BATCH = 50_000
 """Leaves that are taken over in one transaction."""
-
-Publish = Callable[[AnchorSetting, str], bytes | None]
-"""Brings a signed note to an anchor; what came back, if anything does."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,7 @@ class Sealing:
         root = self.log.root(size)
         note = sign_note(Checkpoint(self.setting.origin, size, root).text(), key)
         self.outside.keep_leaves(head.size, self.log.leaves(head.size, size), today)
-        new = Head(size, root, note, {**head.outboxes, **self.log.positions()}, self.log.keys())
+        new = Head(size, root, note, {**head.outboxes, **self.log.positions()}, self.log.key_chain())
         self.outside.publish(new, today)
         self.outside.forget(cutoff(today, self.setting.backups))
         return new
@@ -161,7 +159,7 @@ class Sealing:
             )
 
     def _use_key(self, key: SigningKey, head: Head, run: str) -> None:
-        keys, new = self.log.keys(), str(key.verifier)
+        keys, new = self.log.key_chain(), str(key.verifier)
         if not keys and not head.keys:
             self.log.add_key(new, None, 0)
             self._tell_key(run, new, None, 0)
@@ -192,10 +190,11 @@ class Sealing:
 
     # -- anchor -----------------------------------------------------------------------------------------------
 
-    def anchor(self, publish: Publish, run: str) -> dict[str, str | None]:
+    def anchor(self, address: Callable[[str], str], run: str) -> dict[str, str | None]:
         """Bring the last checkpoint to every anchor that lacks it; what went wrong by anchor, None where nothing did.
 
-        A checkpoint that only tells of anchors is no news, else this would never come to rest.
+        `address` gives the URL of a connection. A checkpoint that only tells of anchors is no news, else this would
+        never come to rest.
         """
         last, told = self.log.last_checkpoint(), dict[str, str | None]()
         for setting in self.setting.anchors.values() if last is not None else ():
@@ -203,8 +202,8 @@ class Sealing:
             if self.log.unanchored(setting.name, last.size) is None:
                 continue
             try:
-                token = publish(setting, last.note)
-            except EvidenceError as error:
+                token = open_anchor(setting, address).publish(last.note)
+            except (EvidenceError, ConfigError) as error:
                 told[setting.name] = str(error)
                 continue
             self.outside.keep_token(setting.name, setting.kind, last.size, token)

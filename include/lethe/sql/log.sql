@@ -86,3 +86,10 @@ SELECT size, root FROM evidence.verified ORDER BY size DESC, at DESC LIMIT 1
 
 -- name: add_verified
 INSERT INTO evidence.verified (size, root) VALUES (%(size)s, %(root)s)
+
+-- name: gaps
+SELECT store::text, epoch, coalesce(before, 0) + 1, seq - 1 FROM (
+    SELECT store, epoch, seq, lag(seq) OVER (PARTITION BY store, epoch ORDER BY seq) AS before FROM evidence.leaf
+) AS places
+WHERE seq > before + 1 OR before IS NULL AND epoch = 1 AND seq > 1
+ORDER BY store, epoch, seq
