@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, TaskGroup
@@ -35,7 +34,7 @@ with DAG(
     doc_md=RUNBOOK,
     schedule=AssetOrTimeSchedule(
         timetable=CronTriggerTimetable(
-            os.environ.get("LETHE_SWEEP_AT", "0 3 * * *"),
+            sweep.SWEEP_AT,
             timezone=zone,
             run_immediately=timedelta(0),  # switched on a little after its hour, it waits for the next one
         ),
@@ -63,6 +62,7 @@ with DAG(
     },
 ):
     chosen = sweep.select(tuple(policy.rules))
+    swept = sweep.tell_sealing()
     for rule in policy.rules.values():
         with TaskGroup(rule.name, tooltip=f"{rule.obligation} {rule.title['en']}"):
             planned = sweep.plan(rule.name)
@@ -75,3 +75,4 @@ with DAG(
             planned >> passed >> [asked, acted]
             acted >> verified
             [asked, verified] >> recorded
+            recorded >> swept

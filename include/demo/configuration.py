@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 STORES = ("website", "portal", "surveys", "contacts", "webshop", "bookkeeping", "contact-centre")
-DATABASE_ROLES = ("airflow", "lethe_owner", "lethe_worker", "lethe_officer")
+DATABASE_ROLES = ("airflow", "lethe_owner", "lethe_worker", "lethe_officer", "lethe_sealer")
 USERS = {"admin": "Admin", "officer": "PrivacyOfficer", "platform": "Platform"}
 
 
@@ -93,6 +93,20 @@ def store_variables(ports: Mapping[str, int], keys: Mapping[str, str], role: str
     return {
         connection_variable(store): f"postgresql://{role}:{password}@127.0.0.1:{ports['postgres']}/{database}"
         for store, database in databases.items()
+    }
+
+
+def evidence_variables(home: Path, ports: Mapping[str, int], keys: Mapping[str, str]) -> dict[str, str]:
+    """Return where evidence is sealed: the log, the key that signs it, what is kept outside, and the one anchor."""
+    password = keys["database:lethe_sealer"]
+    archive = {"conn_type": "fs", "extra": {"path": str(home / "archive")}}
+    return {
+        connection_variable(
+            "evidence"
+        ): f"postgresql://lethe_sealer:{password}@127.0.0.1:{ports['postgres']}/lethe_evidence",
+        connection_variable("archive"): json.dumps(archive),
+        "LETHE_EVIDENCE_KEY_FILE": str(home / "evidence.key"),
+        "LETHE_EVIDENCE_OUTSIDE": str(home / "outside"),
     }
 
 

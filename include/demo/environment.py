@@ -22,8 +22,10 @@ from demo.configuration import DATABASE_ROLES, STORES, USERS, database_of
 from demo.postgres import ADMIN, Postgres
 from demo.processes import Service, stop
 from lethe import clock
+from lethe.evidence.keys import create_key
 
 ROOT = Path(__file__).resolve().parents[2]
+ORIGIN = "tindheim.example/lethe"
 START_SECONDS = 120.0
 
 # The log server of these two is not needed: everything reads the same disk.
@@ -127,6 +129,7 @@ class Environment:
             except subprocess.CalledProcessError as error:
                 raise EnvironmentFailed(f"PostgreSQL did not start; its log: {postgres.log}") from error
             self._make_databases(postgres)
+            self._make_key()
             return self._write_variables(ports)
 
     def _make_databases(self, postgres: Postgres) -> None:
@@ -134,8 +137,17 @@ class Environment:
         postgres.ensure_roles({role: keys[f"database:{role}"] for role in DATABASE_ROLES})
         postgres.ensure_database("airflow", "airflow")
         postgres.ensure_database("lethe_state", "lethe_owner", ("lethe_worker", "lethe_officer"))
+        postgres.ensure_database("lethe_evidence", "lethe_owner", ("lethe_sealer",))
         for store in STORES:
             postgres.ensure_database(database_of(store), "lethe_owner", ("lethe_worker",))
+
+    def _make_key(self) -> None:
+        """A key that signs the demo's evidence, on first use; a company makes its own and guards it."""
+        path = self.home / "evidence.key"
+        if not path.exists():
+            key = create_key(path, ORIGIN)
+            self._say(f"  a signing key was made for this demo alone, in {path}: never use it for anything else")
+            (self.home / "evidence.pub").write_text(f"{key.verifier}\n")
 
     def _write_variables(self, ports: dict[str, int]) -> dict[str, str]:
         keys = self._secrets()
@@ -146,11 +158,13 @@ class Environment:
             "PYTHONPATH": str(ROOT / "include"),
         }
         schedule = {"LETHE_SWEEP_AT": configuration.far_from(clock.now())}
-        variables = airflow | schedule | configuration.store_variables(ports, keys)
+        evidence = configuration.evidence_variables(self.home, ports, keys)
+        variables = airflow | schedule | evidence | configuration.store_variables(ports, keys)
         configuration.write_variables(self.home / "env", variables)
         officer = configuration.store_variables(ports, keys, "lethe_officer")
         only_state = {name: value for name, value in officer.items() if name.endswith("_STATE")}
-        configuration.write_variables(self.home / "officer.env", only_state)
+        outside = {"LETHE_EVIDENCE_OUTSIDE": evidence["LETHE_EVIDENCE_OUTSIDE"]}
+        configuration.write_variables(self.home / "officer.env", only_state | outside)
         return variables
 
     def _prepare_metadata(self, variables: dict[str, str]) -> None:
@@ -238,7 +252,7 @@ class Environment:
         return hashlib.sha256(content).hexdigest()
 
     def _make_directories(self) -> None:
-        for name in ("airflow", "logs", "run"):
+        for name in ("airflow", "archive", "logs", "outside", "run"):
             (self.home / name).mkdir(parents=True, exist_ok=True)
 
     @contextmanager

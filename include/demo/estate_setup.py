@@ -13,6 +13,8 @@ from lethe.sql import script
 from lethe.stores.postgres.grants import grants
 
 STATE = "lethe_state"
+EVIDENCE = "lethe_evidence"
+SEALER = "GRANT lethe_evidence_writer, lethe_evidence_integrator, lethe_evidence_reader TO lethe_sealer"
 
 # These two logs lose whole partitions at once, for which Lethe's role must own them, here through a group role.
 PARTITIONED = {"website": "access_log", "contact-centre": "call_log"}
@@ -31,15 +33,19 @@ END $$
 """
 
 
-def lay(address: Callable[[str], str], policy_dir: Path) -> dict[str, str]:
+def lay(address: Callable[[str], str], policy_dir: Path, outside: Path) -> dict[str, str]:
     """Build the estate anew and make it ready for a first sweep; the administrator's addresses by store.
 
-    `address` gives the administrator's address of a store or of lethe_state. What an earlier demo left is removed.
+    `address` gives the administrator's address of a store, of lethe_state or lethe_evidence; `outside` is the directory
+    that keeps the head of the evidence. What an earlier demo left is removed.
     """
     policy = load(policy_dir)
     stores = {store: address(store) for store in STORES}
-    for where in (*stores.values(), address(STATE)):
-        _run(where, "DROP SCHEMA IF EXISTS lethe CASCADE")
+    for where in (*stores.values(), address(STATE), address(EVIDENCE)):
+        _run(where, "DROP SCHEMA IF EXISTS lethe CASCADE; DROP SCHEMA IF EXISTS evidence CASCADE")
+    for old in outside.rglob("*"):
+        if old.is_file():
+            old.unlink()
     build(stores)
     for store, where in stores.items():
         _run(where, grants(policy, policy.stores[store]))
@@ -47,6 +53,7 @@ def lay(address: Callable[[str], str], policy_dir: Path) -> dict[str, str]:
             _run(where, OWN_PARTITIONS.format(table=PARTITIONED[store]))
     plant_holds(stores)
     _run(address(STATE), script("store") + script("state"))
+    _run(address(EVIDENCE), script("evidence") + SEALER)
     return stores
 
 

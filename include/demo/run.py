@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 
 from demo import estate_setup, truth
 from demo.airflow_client import AirflowClient
@@ -12,12 +12,19 @@ from demo.configuration import database_of
 from demo.environment import ROOT, Environment
 from demo.planted import TODAY
 from lethe import clock
+from lethe.evidence.outside import Head
 from lethe.model import Verdict
 from lethe.run import Lethe
 
-SWEEP, APPROVE = "retention_sweep", "approve_plans"
+SWEEP, APPROVE, SEAL = "retention_sweep", "approve_plans", "seal_evidence"
+POLICY = ROOT / "include" / "policy"
 CONFIRMED = ("form-messages-when-handled", "access-log")
 PATIENCE = 300.0
+
+
+def address_in(variables: Mapping[str, str]) -> Callable[[str], str]:
+    """Where connections are, by the variables of an environment."""
+    return lambda connection: variables[f"AIRFLOW_CONN_{connection.upper()}"]
 
 
 class DemoFailed(Exception):
@@ -33,7 +40,7 @@ class Demo:
 
     def lay(self) -> dict[str, str]:
         """Build the estate anew; the administrator's addresses by store."""
-        return estate_setup.lay(self._address, ROOT / "include" / "policy")
+        return estate_setup.lay(self._address, POLICY, self.environment.home / "outside")
 
     def lay_for_looking(self, *, anew: bool) -> None:
         """Build the estate unless there is one; with `anew`, also when there is one that was swept."""
@@ -52,7 +59,7 @@ class Demo:
             self.before = truth.snapshot(stores)
         self._confirm()
         with self.client("platform") as platform, self.client("officer") as officer:
-            platform.wait_for_dags([SWEEP, APPROVE])
+            platform.wait_for_dags([SWEEP, APPROVE, SEAL])
             with self.client("admin") as admin:
                 admin.unpause(SWEEP)
             with self._step(f"first sweep, as of {TODAY}: every rule is planned, and waits for a person"):
@@ -63,16 +70,20 @@ class Demo:
                 answered = self._answer(officer)
             with self._step("second sweep, started by the answers: what was approved is carried out"):
                 self._carried_out(platform, earlier | {run})
+            with self._step("the evidence of all this, collected, signed and brought outside"):
+                sealed = self._sealed(platform)
         with self._step("every row compared with what must become of it"):
             wrong = truth.check(stores, self.before)
         self._report(answered)
+        self._say(f"{sealed} leaves of evidence are signed; the log's key: {self.environment.home / 'evidence.pub'}")
         if wrong:
             raise DemoFailed("\n".join([f"{len(wrong)} rows are not as they must be:", *map(str, wrong[:20])]))
         rows = sum(len(table) for store in self.before.values() for table in store.values())
         self._say(f"All {rows:,} rows of the estate are as they must be: what was due is gone, the rest is untouched.")
 
     def _confirm(self) -> None:
-        with Lethe.open(ROOT / "include" / "policy", self._as_officer) as lethe:
+        variables = self.environment.officer_variables()
+        with Lethe.open(POLICY, address_in(variables), variables) as lethe:
             for rule in CONFIRMED:
                 lethe.confirm(rule)
         self._say(
@@ -102,6 +113,19 @@ class Demo:
             if run["dag_run_id"] not in earlier:
                 self._finished(platform, run["dag_run_id"])
 
+    def _sealed(self, platform: AirflowClient) -> int:
+        """Wait until the runs that the sweeps started have sealed what there was; how many leaves are signed."""
+        deadline = time.monotonic() + PATIENCE
+        with self._worker() as lethe, closing(lethe.sealing()) as sealing:
+            while time.monotonic() < deadline:
+                if not any(run["state"] in ("queued", "running") for run in platform.runs(SEAL)):
+                    head = sealing.outside.head() or Head()
+                    stores = [outbox.position() for outbox in map(lethe.outbox, lethe.policy.stores)]
+                    if all((place.epoch, place.seq) <= head.position(place.store) or not place.seq for place in stores):
+                        return head.size
+                time.sleep(0.5)
+        raise DemoFailed(f"nothing was sealed after {PATIENCE:.0f} s; see {self.environment.home / 'logs' / 'tasks'}")
+
     @staticmethod
     def _runs(client: AirflowClient) -> set[str]:
         return {run["dag_run_id"] for dag in (SWEEP, APPROVE) for run in client.runs(dag)}
@@ -129,14 +153,12 @@ class Demo:
     @contextmanager
     def _worker(self) -> Iterator[Lethe]:
         variables = self.environment.variables()
-        with Lethe.open(ROOT / "include" / "policy", lambda name: variables[f"AIRFLOW_CONN_{name.upper()}"]) as lethe:
+        with Lethe.open(POLICY, address_in(variables), variables) as lethe:
             yield lethe
 
-    def _as_officer(self, connection: str) -> str:
-        return self.environment.officer_variables()[f"AIRFLOW_CONN_{connection.upper()}"]
-
     def _address(self, store: str) -> str:
-        database = store if store == estate_setup.STATE else database_of(store)
+        own = (estate_setup.STATE, estate_setup.EVIDENCE)
+        database = store if store in own else database_of(store)
         return self.environment.admin_conninfo(database)
 
     def client(self, user: str) -> AirflowClient:

@@ -5,7 +5,8 @@ Each step is a function of its own and of one task of the DAG; what passes betwe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -44,17 +45,24 @@ class Gate:
 class Lethe:
     """A policy at work: opens stores as they are needed, closes them at the end."""
 
-    def __init__(self, policy: Policy, conninfo: Callable[[str], str]) -> None:
+    def __init__(
+        self, policy: Policy, conninfo: Callable[[str], str], environment: Mapping[str, str] = os.environ
+    ) -> None:
         self.policy = policy
-        self._conninfo = conninfo
+        self._conninfo, self._environment = conninfo, environment
         self._stores: dict[str, DataStore] = {}
         self._outboxes: dict[str, Outbox] = {}
         self._state: State | None = None
 
     @classmethod
-    def open(cls, policy_dir: Path, conninfo: Callable[[str], str]) -> Self:
-        """Read the policy from a directory; `conninfo` turns a connection id into a libpq connection string."""
-        return cls(load(policy_dir), conninfo)
+    def open(
+        cls, policy_dir: Path, conninfo: Callable[[str], str], environment: Mapping[str, str] = os.environ
+    ) -> Self:
+        """Read the policy from a directory; `conninfo` turns a connection id into a libpq connection string.
+
+        `environment` says where the evidence has its directory outside, if the policy has it sealed.
+        """
+        return cls(load(policy_dir), conninfo, environment)
 
     def __enter__(self) -> Self:
         return self
@@ -96,7 +104,7 @@ class Lethe:
         setting = self.sealing_setting()
         outboxes = {name: self.outbox(name) for name in (*self.policy.stores, STATE_CONNECTION)}
         log = Log(self._conninfo(EVIDENCE_CONNECTION))
-        return Sealing(setting, log, Outside.from_environment(), self.state, outboxes)
+        return Sealing(setting, log, Outside.from_environment(self._environment), self.state, outboxes)
 
     def sealing_setting(self) -> Evidence:
         """How the policy has evidence sealed; ConfigError when it does not say."""
@@ -107,14 +115,17 @@ class Lethe:
     def _guard(self, outbox: Outbox) -> None:
         """Behind when something is about to be written into a database that was put back."""
         if self.policy.organisation.evidence is not None:
-            require_current(Outside.from_environment().head() or Head(), outbox)
+            require_current(self._head(), outbox)
+
+    def _head(self) -> Head:
+        return Outside.from_environment(self._environment).head() or Head()
 
     def _in_order(self, rule: Rule) -> None:
         """Behind or Unsealed when nothing may be done in the rule's store, whatever was approved."""
         setting = self.policy.organisation.evidence
         if setting is None:
             return
-        head = Outside.from_environment().head() or Head()
+        head = self._head()
         for name in (rule.dataset.store, STATE_CONNECTION):
             require_sealed(head, self.outbox(name), setting.stop_after, self.policy.organisation.zone)
 

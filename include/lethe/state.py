@@ -257,7 +257,7 @@ class State:
 
     @telling
     def rules_run_on(self, day: date, zone: ZoneInfo) -> frozenset[str]:
-        """The rules of which a run came to its end on a calendar date."""
+        """The rules of which a run began or ended on a calendar date."""
         found = self._connection.get().execute(_SQL["rules_run_on"], {"day": day, "zone": zone.key}).fetchall()
         return frozenset(rule for (rule,) in found)
 

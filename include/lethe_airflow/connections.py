@@ -1,10 +1,10 @@
-"""Airflow's connections, from whatever secrets backend, as libpq connection strings."""
+"""Airflow's connections, from whatever secrets backend, as libpq connection strings and as the URLs of anchors."""
 
 from __future__ import annotations
 
 from airflow.sdk import Connection
 
-from lethe.connections import conninfo_from_parts, is_postgres
+from lethe.connections import Parts, conninfo_from_parts, is_postgres
 from lethe.errors import ConfigError
 
 
@@ -21,3 +21,20 @@ def conninfo(connection_id: str) -> str:
         database=found.schema,
         extra=found.extra_dejson,
     )
+
+
+def anchor_address(connection_id: str) -> str:
+    """The URL of the anchor that an Airflow connection reaches; Airflow's own error when there is none of that id."""
+    from lethe.evidence.anchors.address import anchor_address_from_parts
+
+    found = Connection.get(connection_id)
+    parts = Parts(
+        kind=found.conn_type or "",
+        host=found.host,
+        port=found.port,
+        login=found.login,
+        password=found.password,
+        schema=found.schema,
+        extra=found.extra_dejson,
+    )
+    return anchor_address_from_parts(connection_id, parts)

@@ -34,6 +34,12 @@ APPROVALS = Asset("lethe_approvals", uri="lethe://approvals")
 """Changes when a person approves a plan; the sweep then runs for what was approved."""
 
 
+SWEPT = Asset("lethe_swept", uri="lethe://swept")
+"""Changes when a sweep has come to its end, well or not; its evidence is then sealed."""
+
+SWEEP_AT = os.environ.get("LETHE_SWEEP_AT", "0 3 * * *")
+"""When the clock starts a sweep: a cron expression in the organisation's zone."""
+
 APPROVAL_DAG = "approve_plans"
 
 
@@ -220,3 +226,8 @@ def record(rule: str, *, params: dict[str, Any], ti: Any, dag_run: Any) -> None:
     log.info("%s: %s", rule, state)
     if state == "failed":
         raise AirflowFailException(f"rule {rule}: a step before this one failed; its own log says why")
+
+
+@task(trigger_rule="all_done", outlets=[SWEPT])
+def tell_sealing() -> None:
+    """Say that the sweep is over: what it wrote down is sealed now, not at the next full hour."""

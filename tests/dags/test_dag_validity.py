@@ -20,7 +20,7 @@ def dags() -> dict:
 
 
 def test_the_dags_are_those_that_are_documented(dags: dict) -> None:
-    assert set(dags) == {"retention_sweep", "approve_plans"}
+    assert set(dags) == {"retention_sweep", "approve_plans", "seal_evidence"}
 
 
 def test_every_dag_has_a_runbook_tags_and_access_for_named_roles_only(dags: dict) -> None:

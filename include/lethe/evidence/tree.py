@@ -93,7 +93,7 @@ def subtree_root(first: int, count: int, node: Node) -> bytes:
 def inclusion_proof(index: int, size: int, node: Node) -> list[bytes]:
     """The audit path from leaf `index` to the root of the first `size` leaves: PATH(index, D[0:size]), 2.1.1."""
     if not 0 <= index < size:
-        raise ProofError(f"leaf {index} is not in a tree of {size} leaves: ask for one from 0 to {size - 1}")
+        raise ProofError(f"leaf {index} is not in a tree of {size} leaves")
     proof, first, count = [], 0, size
     while count > 1:
         split = _split(count)

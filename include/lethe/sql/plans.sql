@@ -73,7 +73,7 @@ SELECT digest, body FROM lethe.policy WHERE NOT digest = ANY (%(known)s) ORDER B
 
 -- name: rules_run_on
 SELECT DISTINCT rule FROM lethe.run
-WHERE (at AT TIME ZONE %(zone)s)::date = %(day)s AND state NOT IN ('scheduled', 'started')
+WHERE (at AT TIME ZONE %(zone)s)::date = %(day)s AND state <> 'scheduled'
 
 -- name: first_used
 SELECT min(first_used) FROM lethe.policy

@@ -1,0 +1,83 @@
+"""The steps of sealing as Airflow tasks: each finds out how far the last one came, so any of them can be repeated."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from uuid import uuid4
+
+from airflow.sdk import task
+from airflow.sdk.exceptions import AirflowException
+
+from lethe import clock
+from lethe.run import Lethe
+from lethe_airflow.connections import anchor_address
+from lethe_airflow.sweep import SWEEP_AT, lethe_at_work, policy
+
+log = logging.getLogger("lethe")
+
+
+@contextmanager
+def sealing_at_work() -> Iterator[tuple[Lethe, Any]]:
+    """Lethe and its log, over the project's policy and Airflow's connections."""
+    with lethe_at_work() as lethe, closing(lethe.sealing()) as sealing:
+        yield lethe, sealing
+
+
+@task
+def tell() -> None:
+    """Once a day: that the log lives, and what of yesterday's sweep did not run."""
+    run = uuid4().hex
+    with sealing_at_work() as (lethe, sealing):
+        today, zone = lethe.today(clock.now()), lethe.policy.organisation.zone
+        sealing.heartbeat(today, run)
+        days = sealing.manifest(today, zone, scheduled_on, run)
+    log.info("%d days told of", days)
+
+
+def scheduled_on(day: date) -> tuple[str, ...]:
+    """The rules that the sweep's own schedule has on a day: all of them, or none."""
+    from croniter import croniter
+
+    zone = policy().organisation.zone
+    before = datetime.combine(day, time(0), tzinfo=zone) - timedelta(seconds=1)
+    tick = croniter(SWEEP_AT, before).get_next(datetime)
+    return tuple(policy().rules) if tick.astimezone(zone).date() == day else ()
+
+
+@task(trigger_rule="all_done")
+def collect() -> None:
+    """Take over what the outboxes hold into the log; one that does not answer fails the task when the rest is in."""
+    with sealing_at_work() as (_, sealing):
+        found = sealing.collect()
+    log.info("%d leaves collected", found.leaves)
+    for gap in found.gaps:
+        log.error("%s: leaves %d to %d of epoch %d are gone", gap.outbox, gap.first, gap.last, gap.epoch)
+    if found.unreachable:
+        raise AirflowException("; ".join(found.unreachable.values()))
+
+
+@task(trigger_rule="all_done")
+def checkpoint() -> None:
+    """Sign the log as it is now."""
+    from lethe.evidence.keys import load_key
+
+    with sealing_at_work() as (lethe, sealing):
+        key = load_key(sealing.setting.origin, os.environ)
+        sealed = sealing.checkpoint(key, uuid4().hex, lethe.today(clock.now()))
+    log.info("%d leaves are signed", sealed.size if sealed else 0)
+
+
+@task
+def anchor() -> None:
+    """Bring the signature to every anchor; what could not be reached is tried again, here and by every later run."""
+    with sealing_at_work() as (_, sealing):
+        told = sealing.anchor(anchor_address, uuid4().hex)
+    for name, why in told.items():
+        log.info("anchor %s: %s", name, why or "has the checkpoint")
+    if failed := [f"anchor {name}: {why}" for name, why in told.items() if why]:
+        raise AirflowException("; ".join(failed))
