@@ -11,6 +11,7 @@ import os
 import shutil
 import ssl
 import subprocess
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,12 +78,17 @@ def make_authority(folder: Path, *, days: int = 365, digests: str = "sha256, sha
 
 
 @contextmanager
-def serving(answer: Callable[[bytes], Answer], tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """The URL of a server that gives each POST the answer to its body."""
+def serving(
+    answer: Callable[[bytes], Answer], tls: ssl.SSLContext | None = None, login: tuple[str, str] | None = None
+) -> Iterator[str]:
+    """The URL of a server that gives each POST the answer to its body; 401 without the login, when it has one."""
+    authorization = f"Basic {b64encode(':'.join(login).encode()).decode()}" if login else None
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            status, body, headers = answer(self.rfile.read(int(self.headers["Content-Length"])))
+            query = self.rfile.read(int(self.headers["Content-Length"]))
+            known = self.headers["Authorization"] == authorization
+            status, body, headers = answer(query) if known else (401, b"", {})
             self.send_response(status)
             for name, value in {"Content-Length": str(len(body)), **headers}.items():
                 self.send_header(name, value)

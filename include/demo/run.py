@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 from demo import estate_setup, truth
 from demo.airflow_client import AirflowClient
@@ -12,14 +13,23 @@ from demo.configuration import database_of
 from demo.environment import ROOT, Environment
 from demo.planted import TODAY
 from lethe import clock
+from lethe.evidence import verify_bundle
+from lethe.evidence.bundle import Limits, write_bundle
+from lethe.evidence.keys import load_key
 from lethe.evidence.outside import Head
 from lethe.model import Verdict
 from lethe.run import Lethe
 
 SWEEP, APPROVE, SEAL = "retention_sweep", "approve_plans", "seal_evidence"
 POLICY = ROOT / "include" / "policy"
+VERIFIER = "include/lethe/evidence/verify_bundle.py"
 CONFIRMED = ("form-messages-when-handled", "access-log")
 PATIENCE = 300.0
+
+
+def near(word: str | Path) -> str:
+    """A path as it is typed in the project's directory; any other word as it is."""
+    return str(word.relative_to(ROOT) if isinstance(word, Path) and word.is_relative_to(ROOT) else word)
 
 
 def address_in(variables: Mapping[str, str]) -> Callable[[str], str]:
@@ -75,7 +85,7 @@ class Demo:
         with self._step("every row compared with what must become of it"):
             wrong = truth.check(stores, self.before)
         self._report(answered)
-        self._say(f"{sealed} leaves of evidence are signed; the log's key: {self.environment.home / 'evidence.pub'}")
+        self._show_evidence(sealed)
         if wrong:
             raise DemoFailed("\n".join([f"{len(wrong)} rows are not as they must be:", *map(str, wrong[:20])]))
         rows = sum(len(table) for store in self.before.values() for table in store.values())
@@ -125,6 +135,23 @@ class Demo:
                         return head.size
                 time.sleep(0.5)
         raise DemoFailed(f"nothing was sealed after {PATIENCE:.0f} s; see {self.environment.home / 'logs' / 'tasks'}")
+
+    def _show_evidence(self, sealed: int) -> None:
+        """Export the evidence, and let the verifier judge it: as it is, and held to what an auditor has from before."""
+        home, variables = self.environment.home, self.environment.variables()
+        bundle, note = home / "evidence.zip", max((home / "archive").glob("[0-9]*"))
+        with self._worker() as lethe, closing(lethe.sealing()) as sealing:
+            key = load_key(sealing.setting.origin, variables)
+            write_bundle(bundle, sealing.material(Limits(), clock.now()), key)
+        self._say(
+            f"\n{sealed} leaves of evidence are signed and exported. Anybody can verify them, with nothing of ours:"
+        )
+        for trust in ([], [home / "evidence.pub", note]):
+            words = [bundle, *(word for each in trust for word in ("--trust", each))]
+            report = verify_bundle.verify(bundle, trust=tuple(map(str, trust)))
+            self._say(f"  python {VERIFIER} {' '.join(near(word) for word in words)}\n    → {report.status}")
+        if report.status != "ok":
+            raise DemoFailed(f"the evidence does not verify: {report.findings}")
 
     @staticmethod
     def _runs(client: AirflowClient) -> set[str]:

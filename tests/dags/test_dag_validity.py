@@ -1,12 +1,14 @@
 """House rules that hold for every DAG of the project."""
 
 import ast
+from datetime import date
 from pathlib import Path
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.exceptions import AirflowFailException
 
+from lethe_airflow import seal
 from lethe_airflow.sweep import policy, refuse_unknown
 
 ROOT = Path(__file__).parents[2]
@@ -80,9 +82,40 @@ def test_a_misspelled_parameter_is_refused_by_name(dags: dict) -> None:
 
 
 def test_no_rule_waits_for_another_rule(dags: dict) -> None:
-    for task in dags["retention_sweep"].tasks:
+    tasks = [task for task in dags["retention_sweep"].tasks if task.task_id != "tell_sealing"]  # after all of them
+    for task in tasks:
         rule = task.task_id.rpartition(".")[0]
         assert all(up == "select" or up.startswith(f"{rule}.") for up in task.upstream_task_ids), task.task_id
+
+
+def test_sealing_goes_on_whatever_a_step_before_it_came_to_and_is_never_switched_off_at_first(dags: dict) -> None:
+    sealing = dags["seal_evidence"]
+    assert [task.task_id for task in sealing.topological_sort()] == ["tell", "collect", "checkpoint", "anchor"]
+    assert {sealing.get_task(step).trigger_rule for step in ("collect", "checkpoint")} == {"all_done"}
+    assert sealing.is_paused_upon_creation is False
+    assert sealing.max_active_runs == 1
+
+
+def test_the_end_of_every_sweep_is_told_to_sealing_even_of_one_that_failed(dags: dict) -> None:
+    told = dags["retention_sweep"].get_task("tell_sealing")
+    assert told.trigger_rule == "all_done"
+    assert told.upstream_task_ids == {f"{rule}.record" for rule in policy().rules}
+    assert [asset.name for asset in told.outlets] == ["lethe_swept"]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "day", "runs"),
+    [
+        ("0 3 * * *", date(2025, 3, 1), True),
+        ("0 3 * * 1", date(2025, 3, 1), False),
+        ("0 3 * * 1", date(2025, 3, 3), True),
+        ("0 0 * * *", date(2025, 3, 30), True),
+        ("30 2 * * *", date(2025, 3, 30), True),  # an hour that the clock jumps over
+    ],
+)
+def test_a_manifest_expects_what_the_sweeps_own_schedule_has(monkeypatch, schedule: str, day: date, runs: bool) -> None:
+    monkeypatch.setattr(seal, "SWEEP_AT", schedule)
+    assert bool(seal.scheduled_on(day)) is runs
 
 
 def test_tasks_that_work_on_stores_share_a_pool(dags: dict) -> None:

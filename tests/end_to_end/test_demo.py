@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,8 +15,8 @@ from jsonschema import Draft202012Validator
 
 from demo.airflow_client import AirflowClient
 from demo.configuration import STORES
-from demo.environment import ROOT, Environment
-from demo.run import APPROVE, SWEEP, Demo
+from demo.environment import ORIGIN, ROOT, Environment
+from demo.run import APPROVE, SEAL, SWEEP, Demo
 from demo.truth import Estate
 from lethe.evidence.leaf import schema
 
@@ -75,7 +76,9 @@ def test_every_deed_is_written_down_once_and_adds_up(demo: Demo, rows_of: Callab
 
 def test_every_leaf_meets_the_schema(demo: Demo, rows_of: Callable) -> None:
     found = leaves(rows_of)
-    assert {leaf["kind"] for leaf in found} == {"plan", "approval", "confirmation", "batch", "run"}
+    assert {leaf["kind"] for leaf in found} >= {
+        "policy", "run", "plan", "approval", "confirmation", "batch", "verification", "key", "anchor", "heartbeat",
+    }  # fmt: skip
     check = Draft202012Validator(schema())
     assert [error.message for leaf in found for error in check.iter_errors(leaf)] == []
 
@@ -86,6 +89,36 @@ def test_the_sequence_of_each_store_has_no_gap(demo: Demo, rows_of: Callable) ->
         assert numbers == list(range(1, len(numbers) + 1))
 
 
+def test_all_that_was_written_down_is_in_the_log_in_its_order_and_signed(
+    demo: Demo, home: Path, rows_of: Callable
+) -> None:
+    with demo.client("platform") as platform:
+        run = platform.trigger(SEAL, {})
+        assert platform.wait(SEAL, run) == "success"
+    for store in [*map(database, STORES), "lethe_state"]:
+        written = rows_of(store, "SELECT leaf FROM lethe.outbox ORDER BY epoch, seq")
+        ((own,),) = rows_of(store, "SELECT id::text FROM lethe.store")
+        logged = rows_of("lethe_evidence", f"SELECT leaf FROM evidence.leaf WHERE store = '{own}' ORDER BY index")
+        assert logged == written[: len(logged)]
+        assert len(logged) == len(written) or store == "lethe_state"  # which also holds what was told of the anchors
+    told = at_the_command_line(demo, "evidence", "verify", "--full")
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "sound" in told.stdout
+
+
+def test_the_bundle_verifies_with_what_an_auditor_has_and_says_what_is_missing_without(demo: Demo, home: Path) -> None:
+    verifier = str(ROOT / "include" / "lethe" / "evidence" / "verify_bundle.py")
+    note = str(max((home / "archive").glob("[0-9]*")))
+
+    def code(*words: str) -> int:
+        command = [sys.executable, "-I", verifier, str(home / "evidence.zip"), *words]
+        return subprocess.run(command, capture_output=True, check=False).returncode
+
+    assert code() == 3
+    assert code("--trust", str(home / "evidence.pub")) == 6
+    assert code("--trust", str(home / "evidence.pub"), "--trust", note) == 0
+
+
 def test_whole_partitions_went_and_the_table_is_whole(demo: Demo, rows_of: Callable) -> None:
     ways = {leaf["way"] for leaf in leaves(rows_of) if leaf["kind"] == "batch"}
     assert {"partition", "blocks"} <= ways
@@ -94,7 +127,10 @@ def test_whole_partitions_went_and_the_table_is_whole(demo: Demo, rows_of: Calla
 
 
 def people(before: Estate) -> set[str]:
-    """Names, addresses, numbers and texts of the people of the estate, long enough not to be a word by chance."""
+    """Names, addresses, numbers and texts of the people of the estate, long enough not to be a word by chance.
+
+    Identity numbers, telephone numbers and mail addresses also where they stand in the middle of a text.
+    """
     columns = ("name", "navn", "email", "epost", "phone", "telefon", "address", "adresse", "caller_number", "body")
     found = set()
     for store in before.values():
@@ -102,18 +138,35 @@ def people(before: Estate) -> set[str]:
             if table in FREE_OF_PEOPLE:
                 continue
             for row in rows.values():
-                found |= {
-                    str(value) for column, value in row.items() if value and any(word in column for word in columns)
-                }
-    return {value for value in found if len(value) >= 8}
+                values = [(column, value) for column, value in row.items() if isinstance(value, str)]
+                found |= {value for column, value in values if any(word in column for word in columns)}
+                found |= {number for _, value in values for number in re.findall(r"\b\d{11}\b", value)}
+                found |= {address for _, value in values for address in re.findall(r"[\w.+-]+@[\w.-]+\w", value)}
+    return {value for value in found if len(value) >= WORD}
+
+
+WORD = 8
+"""Shorter ones occur by chance."""
+
+
+def those_in(everything: str, wanted: set[str]) -> set[str]:
+    """Which of the wanted texts occur, as they are or as JSON escapes them: all of them, in one pass."""
+    by_start: dict[str, list[str]] = {}
+    for value in wanted | {json.dumps(value)[1:-1] for value in wanted}:
+        by_start.setdefault(value[:WORD], []).append(value)
+    hits = (at for at in range(len(everything) - WORD) if everything[at : at + WORD] in by_start)
+    return {v for at in hits for v in by_start[everything[at : at + WORD]] if everything.startswith(v, at)}
 
 
 def test_nobody_of_the_estate_is_found_in_airflow_its_logs_or_the_evidence(
     demo: Demo, home: Path, rows_of: Callable
 ) -> None:
-    """XCom, run conf, rendered fields, approvals, logs, plans and leaves: all text there is, against the people."""
-    texts = [file.read_text(errors="replace") for file in (home / "logs").rglob("*") if file.is_file()]
-    places = {"airflow": None, "lethe_state": "lethe"} | {database(store): "lethe" for store in STORES}
+    """XCom, run conf, rendered fields, approvals, logs, plans, the log of leaves, what is outside, the bundle: all text."""
+    kept = [home / name for name in ("logs", "outside", "archive")]
+    files = [file for folder in kept for file in folder.rglob("*") if file.is_file()]
+    texts = [file.read_text(errors="replace") for file in [*files, home / "evidence.zip"]]
+    places = {"airflow": None, "lethe_state": "lethe", "lethe_evidence": "evidence"}
+    places |= {database(store): "lethe" for store in STORES}
     for place, only in places.items():
         tables = rows_of(
             place,
@@ -121,14 +174,22 @@ def test_nobody_of_the_estate_is_found_in_airflow_its_logs_or_the_evidence(
             " WHERE schemaname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')",
         )
         for schema_name, table in tables:
-            if table not in ("hold", "approver") and only in (None, schema_name):
+            # Holds and receipts name people by their keys, in the store that holds the people themselves.
+            if table not in ("hold", "receipt", "approver") and only in (None, schema_name):
                 texts += [row for (row,) in rows_of(place, f'SELECT t::text FROM "{schema_name}"."{table}" AS t')]
     everything = "\n".join(texts)
-    assert "call-log-90-days" in everything  # it is the right haystack
-    sample = sorted(people(demo.before))
-    assert len(sample) > 5_000
-    step = max(1, len(sample) // 3_000)
-    assert [value for value in sample[::step] if value in everything] == []
+    for told in ("call-log-90-days", '"kind":"batch"', f"— {ORIGIN} "):
+        assert told in everything  # it is the right haystack
+    wanted = people(demo.before)
+    assert len(wanted) > 5_000
+    assert sum(value.isdigit() and len(value) == 11 for value in wanted) > 10
+    assert those_in(everything, wanted) == set()
+
+
+def test_a_leak_would_be_found(demo: Demo) -> None:
+    some = sorted(people(demo.before))[::500]
+    hidden = "x".join([*some, json.dumps("Bjørg Håkonsen")])
+    assert those_in(hidden, {*some, "Bjørg Håkonsen"}) >= set(some) | {json.dumps("Bjørg Håkonsen")[1:-1]}
 
 
 def test_the_same_day_once_more_finds_nothing_due(demo: Demo) -> None:

@@ -1,7 +1,10 @@
 """`lethe evidence` as it is typed: seal, status, verify, keys; what goes wrong is said and nothing is lost."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -9,6 +12,7 @@ from click.testing import CliRunner, Result
 from faults import NOW, again
 from lethe.cli import main
 from lethe.errors import Unsealed
+from lethe.evidence import verify_bundle
 from lethe.evidence.note import Checkpoint, sign_note
 from lethe.evidence.tree import Frontier, leaf_hash
 from sealing import Company, company
@@ -140,6 +144,45 @@ def rewrite(firm: Company) -> None:
             connection.execute("INSERT INTO evidence.node VALUES (%s, %s, %s)", (level, first, b"".join(nodes)))
         note = sign_note(Checkpoint(ORIGIN, len(hashes), frontier.root()).text(), firm.key)
         connection.execute("INSERT INTO evidence.checkpoint VALUES (%s, %s, %s)", (len(hashes), frontier.root(), note))
+
+
+def verified(bundle, *words: str) -> tuple[int, str]:
+    """What an auditor sees who has nothing but the bundle and the verifier."""
+    script = Path(verify_bundle.__file__)
+    done = subprocess.run(
+        [sys.executable, "-I", str(script), str(bundle), *words], capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_bundle_is_exported_and_verifies_far_from_here(firm: Company, say, tmp_path) -> None:
+    firm.sweep()
+    for _ in range(3):
+        say("seal")
+    said = say("export", str(tmp_path / "bundle.zip"))
+    assert said.exit_code == 0, said.output
+    key, checkpoint = str(firm.key.verifier), str(max((tmp_path / "archive").iterdir()))
+    assert [
+        verified(tmp_path / "bundle.zip", *words)[0]
+        for words in ([], ["--trust", key], ["--trust", checkpoint], ["--trust", key, "--trust", checkpoint])
+    ] == [6, 6, 0, 0]
+
+
+def test_a_bundle_of_one_activity_or_period_holds_what_was_asked_for_and_verifies(firm: Company, say, tmp_path) -> None:
+    firm.sweep()
+    for _ in range(3):
+        say("seal")
+    note = str(max((tmp_path / "archive").iterdir()))
+    for number, words in enumerate((["--activity", "customers"], ["--from", "2020-01-01"], ["--to", "2020-01-01"])):
+        bundle = tmp_path / f"{number}.zip"
+        assert say("export", str(bundle), *words).exit_code == 0
+        code, told = verified(bundle, "--trust", note)
+        assert code == 0, told
+
+
+def test_an_unknown_activity_is_not_exported_as_an_empty_bundle(firm: Company, say, tmp_path) -> None:
+    said = say("export", str(tmp_path / "bundle.zip"), "--activity", "custommers")
+    assert (said.exit_code, "expected one of: customers" in said.stderr) == (2, True)
 
 
 def test_a_key_is_made_and_handed_over(firm: Company, say, tmp_path, monkeypatch) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -154,6 +155,41 @@ def verify(full: bool, directory: Path, as_json: bool) -> None:
         click.echo(f"{found.size} signed leaves, {looked}: {verdict}")
     if found.findings:
         raise SystemExit(1)
+
+
+@evidence.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="Only leaves from this day on (UTC).")
+@click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Only leaves up to this day.")
+@click.option("--activity", metavar="NAME", help="Only leaves of this processing activity, and those of none.")
+@directory_option
+@json_option
+def export(
+    file: Path, first: datetime | None, last: datetime | None, activity: str | None, directory: Path, as_json: bool
+) -> None:
+    """Write the evidence into FILE, a zip that verify_bundle.py verifies anywhere, without the company and its systems.
+
+    With limits, leaves outside of them are left out, and their places are filled by hashes: what is in the bundle is
+    still proven to be in the log, but not that all of it is there.
+    """
+    from lethe.evidence.bundle import Limits, write_bundle
+    from lethe.evidence.keys import load_key
+
+    with opened(directory) as (lethe, sealing), counting("leaves", quiet=as_json) as progress:
+        if activity is not None and activity not in lethe.policy.activities:
+            known = ", ".join(sorted(lethe.policy.activities))
+            raise click.UsageError(f'found no activity "{activity}", expected one of: {known}')
+        limits = Limits(first.date() if first else None, last.date() if last else None, activity)
+        signer = load_key(sealing.setting.origin, os.environ)
+        material = sealing.material(limits, clock.now(), progress)
+        write_bundle(file, material, signer)
+    size = material.checkpoints[-1].size
+    if as_json:
+        told = {"file": str(file), "bytes": file.stat().st_size, "size": size, "key": str(signer.verifier)}
+        click.echo(json.dumps(told, indent=2))
+        return
+    click.echo(f"{file}: the log up to {size} leaves, {file.stat().st_size:,} bytes")
+    click.echo(f"verify it with: python verify_bundle.py {file} --trust '{signer.verifier}'")
 
 
 @evidence.command()

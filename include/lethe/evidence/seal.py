@@ -9,7 +9,7 @@ Each step finds out how far the last one came, so any of them can be repeated, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from lethe.deadlines import cutoff, local_date
 from lethe.errors import Behind, ConfigError, EvidenceError, Forked, StoreError
 from lethe.evidence.anchors import open_anchor
+from lethe.evidence.bundle import Limits, Material
 from lethe.evidence.guard import require_current
 from lethe.evidence.leaf import anchor_leaf, heartbeat_leaf, key_leaf, manifest_leaf
 from lethe.evidence.log import Log, Sealed
@@ -227,6 +228,28 @@ class Sealing:
         """The moment of the first leaf that an anchor does not cover yet, RFC 3339; None when it covers all."""
         leaf = self.log.unanchored(anchor, self.log.size())
         return None if leaf is None else leaf.split('"at":"', 1)[1][:24]
+
+    def material(
+        self, limits: Limits, exported_at: datetime, progress: Callable[[int], None] = lambda _: None
+    ) -> Material:
+        """What a bundle is made of, as the log has it now."""
+
+        def leaves(first: int, end: int) -> Iterator[bytes]:
+            for leaf in self.log.leaves(first, end):
+                progress(1)
+                yield leaf
+
+        return Material(
+            origin=self.setting.origin,
+            leaves=leaves,
+            node=self.log.node,
+            checkpoints=self.log.checkpoints(),
+            keys=self.log.key_chain(),
+            anchors=self.log.anchors(),
+            policies=self.log.policies(),
+            exported_at=exported_at,
+            limits=limits,
+        )
 
     # -- every day --------------------------------------------------------------------------------------------
 

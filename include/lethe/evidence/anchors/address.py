@@ -43,10 +43,9 @@ def _http(parts: Parts) -> str:
     host = _host(parts, "host: set it to the authority's URL such as https://tsa.example/tsr")
     of_scheme = parts.schema in ("http", "https")  # Airflow keeps the scheme there, a URI its path
     url = urlsplit(host if "://" in host else f"{parts.schema if of_scheme else parts.kind}://{host}")
-    login = _login(parts) if "@" not in url.netloc else ""
     port = _port(parts) if url.port is None else ""
     path = url.path or (f"/{parts.schema}" if parts.schema and not of_scheme else "")
-    return url._replace(netloc=f"{login}{url.netloc}{port}", path=path).geturl()
+    return url._replace(netloc=f"{_login(parts)}{url.netloc}{port}", path=path).geturl()
 
 
 def _smtp(parts: Parts) -> str:

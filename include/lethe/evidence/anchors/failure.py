@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import ssl
@@ -9,15 +10,18 @@ from collections.abc import Iterator
 
 from lethe.errors import AnchorUnreachable
 
+_NUMBERS: dict[type, int] = {FileNotFoundError: errno.ENOENT, PermissionError: errno.EACCES}
+"""Of errors that storages raise without a number."""
+
 
 def unreachable(name: str, found: str, remedy: str) -> AnchorUnreachable:
     """The error of an anchor: what was found, and what to do."""
     return AnchorUnreachable(f"anchor {name}: {found}; {remedy}")
 
 
-def in_words(error: BaseException) -> str:
-    """The first of an error's causes that is known, else the name of its class."""
-    return next(filter(None, map(_known, _causes(error))), type(error).__name__)
+def in_words(error: BaseException, otherwise: str | None = None) -> str:
+    """The first of an error's causes that is known; `otherwise`, or the name of its class, when none is."""
+    return next(filter(None, map(_known, _causes(error))), otherwise or type(error).__name__)
 
 
 def _known(error: BaseException) -> str | None:
@@ -29,10 +33,8 @@ def _known(error: BaseException) -> str | None:
         return "the name of its server is not known here"
     if isinstance(error, TimeoutError):
         return "no answer in time"
-    # Those of smtplib and of some storages put an answer's code or text where the number of an error belongs.
-    if type(error).__module__ == "builtins" and isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno).lower()
-    return None
+    number = getattr(error, "errno", None) or _NUMBERS.get(type(error))
+    return os.strerror(number).lower() if isinstance(number, int) else None  # some libraries put a text there
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

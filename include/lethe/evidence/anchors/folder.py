@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import fsspec  # type: ignore[import-untyped]
-from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from lethe.errors import AnchorConflict, ConfigError
 from lethe.evidence.anchors.failure import in_words, unreachable
@@ -26,11 +26,11 @@ class Folder:
     def __init__(self, setting: AnchorSetting, url: str) -> None:
         self.name = setting.name
         self._connection = setting.connection
-        self._url, self._options = _storage(url)
+        scheme = url.partition("://")[0] if "://" in url else "file"
         try:
-            fsspec.get_filesystem_class(urlsplit(url).scheme or "file")
+            self._url, self._options = _storage(url)
+            fsspec.get_filesystem_class(scheme)
         except (ValueError, ImportError) as error:
-            scheme = urlsplit(url).scheme
             raise ConfigError(
                 f"anchor {self.name}: connection {setting.connection} is of kind {scheme}, which nothing here can "
                 f"open ({type(error).__name__}); install the package for it, such as s3fs for s3://"
@@ -57,7 +57,7 @@ class Folder:
         storage, path = fsspec.url_to_fs(self._url, **options)
         if isinstance(storage, LocalFileSystem):
             return _lay_in_folder(Path(path), name, content)
-        return _lay_in_bucket(storage, f"{path.rstrip('/')}/{name}", content)
+        return _lay_in_bucket(storage, f"{path}/{name}", content)
 
 
 def _lay_in_bucket(storage: fsspec.AbstractFileSystem, path: str, content: bytes) -> bytes:

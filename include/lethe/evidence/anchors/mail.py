@@ -44,7 +44,11 @@ class Mail:
         self.name = setting.name
         self._connection = setting.connection
         self._to = setting.to
-        self._url = urlsplit(url)
+        try:
+            self._url = urlsplit(url)
+            self._port = self._url.port or 0
+        except ValueError:
+            raise ConfigError(f"anchor {self.name}, connection {setting.connection}: its URL is none") from None
         query = {key: values[0] for key, values in parse_qs(self._url.query).items()}
         self._sender, self._starttls = query.get("from", ""), query.get("starttls") == "1"
         if wrong := self._flaw():
@@ -92,11 +96,11 @@ class Mail:
     @contextmanager
     def _session(self) -> Iterator[smtplib.SMTP]:
         tls = ssl.create_default_context()
-        host, port = self._url.hostname or "", self._url.port or 0
+        host = self._url.hostname or ""
         if self._url.scheme == "smtps":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=TIMEOUT, context=tls)
+            server: smtplib.SMTP = smtplib.SMTP_SSL(host, self._port, timeout=TIMEOUT, context=tls)
         else:
-            server = smtplib.SMTP(host, port, timeout=TIMEOUT)
+            server = smtplib.SMTP(host, self._port, timeout=TIMEOUT)
         try:
             if self._starttls:
                 server.starttls(context=tls)
@@ -123,7 +127,7 @@ def _in_words(error: smtplib.SMTPException | OSError) -> str:
     if isinstance(error, smtplib.SMTPNotSupportedError):
         return "its server offers no STARTTLS, or no login"
     if isinstance(error, smtplib.SMTPServerDisconnected):
-        return "its server hung up"
+        return in_words(error, "its server hung up")
     return in_words(error)
 
 
