@@ -161,7 +161,7 @@ def those_in(everything: str, wanted: set[str]) -> set[str]:
 def test_nobody_of_the_estate_is_found_in_airflow_its_logs_or_the_evidence(
     demo: Demo, home: Path, rows_of: Callable
 ) -> None:
-    """XCom, run conf, rendered fields, approvals, logs, plans, the log of leaves, what is outside, the bundle: all text."""
+    """XCom, run conf, rendered fields, approvals, logs, plans, leaves, the bundle, what is outside: all of it."""
     kept = [home / name for name in ("logs", "outside", "archive")]
     files = [file for folder in kept for file in folder.rglob("*") if file.is_file()]
     texts = [file.read_text(errors="replace") for file in [*files, home / "evidence.zip"]]

@@ -91,14 +91,16 @@ def test_the_example_holds_no_secret() -> None:
     assert {name: value for name, value in EXAMPLE.items() if value} == {
         "LETHE_URL": "http://localhost:8080",
         "LETHE_SWEEP_AT": '"0 3 * * *"',
+        "LETHE_SEAL_AT": '"17 * * * *"',
     }
 
 
 def test_what_is_secret_has_no_default() -> None:
-    assert set(re.findall(r"\$\{(\w+):-", TEXT)) == {"LETHE_URL", "LETHE_SWEEP_AT"}
+    assert set(re.findall(r"\$\{(\w+):-", TEXT)) == {"LETHE_URL", "LETHE_SWEEP_AT", "LETHE_SEAL_AT"}
 
 
-def test_only_the_scheduler_reaches_the_stores() -> None:
+def test_only_the_scheduler_reaches_the_stores_and_signs() -> None:
+    assert {service for service, name, _ in ENVIRONMENT if name.startswith("LETHE_EVIDENCE")} == {"scheduler"}
     reach = {service for service, name, _ in ENVIRONMENT if re.match(r"AIRFLOW_CONN_LETHE_(?!STATE)", name)}
     assert reach == {"scheduler"}
 

@@ -95,6 +95,9 @@ class Outside:
                 count += 1
             file.flush()
             os.fsync(file.fileno())
+        for start, _, stale in list(self._segments()):
+            if start >= first:  # kept by a run that was stopped before it signed: what it held may have changed since
+                stale.unlink()
         part.rename(folder / f"{first:012d}-{first + count:012d}-{day.isoformat()}")
         _settle(folder)
         return count

@@ -11,6 +11,7 @@ from typing import Self
 from psycopg import errors
 
 from lethe.errors import Stale, StoreRefused
+from lethe.evidence.leaf import purge_leaf
 from lethe.model import Done, Plan, Policy, Receipt, Remaining, Rule, Shard, Store, Survey, Way
 from lethe.plan import finish_shard
 from lethe.sql import queries
@@ -18,7 +19,7 @@ from lethe.stores.postgres.agree import Agreed, agree
 from lethe.stores.postgres.apply import SQL_BATCH, Pace, Work, apply_range, finish, mirrored, one
 from lethe.stores.postgres.connection import Connection, telling
 from lethe.stores.postgres.drop import apply_partition, put_back, try_to_put_back
-from lethe.stores.postgres.outbox import rehearse
+from lethe.stores.postgres.outbox import Outbox, rehearse
 from lethe.stores.postgres.predicate import Question
 from lethe.stores.postgres.purge import purge
 from lethe.stores.postgres.remaining import remaining
@@ -72,8 +73,8 @@ class PostgresStore:
             return apply_partition(conn, work, shard, self.pace)
         if shard.way is Way.FINISH:
             receipt = finish(conn, work, shard)
-            if receipt is not None:
-                purge(conn, work)
+            if receipt is not None and (tables := purge(conn, work)):
+                self._tell_purge(work, tables)
             return receipt
         return apply_range(conn, work, shard, self.pace)
 
@@ -90,6 +91,12 @@ class PostgresStore:
     def remaining(self, rule: Rule, today: date, *, confirmed: bool) -> Remaining:
         """Count what is left by forward arithmetic, partitions on their way out included."""
         return remaining(self._connection.get(), self._question(rule, today, confirmed))
+
+    def _tell_purge(self, work: Work, tables: int) -> None:
+        """VACUUM has no transaction to write it down in: it is told afterwards, or not at all."""
+        key = f"{work.plan.digest}/purge"
+        written = Outbox(self._connection)
+        written.write_once(key, lambda place: purge_leaf(work.plan, work.rule, place, work.run, tables=tables))
 
     def _agree(self, rule: Rule) -> Agreed:
         return agree(self._connection.get(), self.policy, rule)

@@ -37,9 +37,11 @@ _REMEDIES = {
 
 _SESSION = (
     "-c timezone=UTC -c datestyle=ISO -c search_path=pg_catalog -c intervalstyle=iso_8601"
-    " -c jit=off -c row_security=off"
+    " -c jit=off -c row_security=off -c synchronous_commit=on"
 )
 """Compiling a statement first costs more than it brings here: each is new text and runs for seconds at most.
+
+A deed that was told to the log must be on the disk: a store that loses it in a crash has another history than the log.
 
 Rows that a policy of row-level security hides could be holds: then the server is to refuse, not to leave them out.
 """
