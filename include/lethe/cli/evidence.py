@@ -207,7 +207,7 @@ def key(file: Path, directory: Path) -> None:
 
 
 @evidence.command()
-@click.argument("file", type=click.Path(path_type=Path, exists=True))
+@click.argument("file", type=click.Path(path_type=Path))
 @directory_option
 def rotate(file: Path, directory: Path) -> None:
     """Bring in the new key in FILE, which `lethe evidence key` made; the key in use must sign for it.
