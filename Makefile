@@ -14,7 +14,7 @@ BIN := .venv/bin
 # One of the two places where include/ comes onto the path; the other is pytest's setting in pyproject.toml.
 export PYTHONPATH := include
 
-.PHONY: help venv lock lint test soak demo up down bench clean
+.PHONY: help venv lock system lint test soak demo up down bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -36,15 +36,28 @@ lock: | $(UV)  ## Turn requirements.in into requirements.txt, with the newest ve
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --custom-compile-command "make lock" requirements.in --output-file requirements.txt
 
+# Programs that tests need and no wheel brings, as Debian's packages. Without them those tests say loudly that they do not run.
+SYSTEM := openssl
+
+system:  ## Install the programs that some tests need, where that is possible (root, apt)
+	@for package in $(SYSTEM); do \
+	    command -v $$package >/dev/null && continue; \
+	    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	        apt-get update -qq && apt-get install -y -qq --no-install-recommends $$package >/dev/null; \
+	    else \
+	        echo "$$package is missing and cannot be installed here (that takes root and apt): its tests are skipped" >&2; \
+	    fi; \
+	done
+
 lint: venv  ## Check style, layers and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-test: lint  ## Run lint and the tests; the long suites as a sample
+test: lint system  ## Run lint and the tests; the long suites as a sample
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-soak: venv  ## Run the long suites in full
+soak: venv system  ## Run the long suites in full
 	$(BIN)/python -m pytest -m soak $(PYTEST_ARGS)
 
 demo: venv  ## Sweep the invented estate through a real Airflow, start to end

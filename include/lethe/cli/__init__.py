@@ -7,7 +7,7 @@ Stores are found as Airflow finds them: through AIRFLOW_CONN_<ID> variables.
     1          something was found: the policy has problems, or expired data remains
     2          the command was not understood, or names what the policy does not have
     3          a plan waits for a person, a person said no, or this one may not (`approve`, `confirm`, `apply`)
-    4          refused: policy, schema, store or evidence is not what was planned for or published, or a bound was passed
+    4          refused: policy, schema, store or evidence is not what was planned or published, or a bound was passed
     5          a store or a connection failed
 """
 

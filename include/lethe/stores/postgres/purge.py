@@ -17,7 +17,7 @@ PURGE_ROWS = 1_000
 def purge(conn: psycopg.Connection, work: Work) -> int:
     """Vacuum every table that the plan touched; how many, 0 when it was too small to matter or one was left out.
 
-    A table that the user may not vacuum, or that somebody else has locked, is left to autovacuum: the server only warns.
+    A table that the user may not vacuum, or that somebody has locked, is left to autovacuum: the server only warns.
     """
     if work.plan.survey.of(Verdict.DUE) < PURGE_ROWS:
         return 0
