@@ -19,6 +19,7 @@ import click
 
 from lethe.cli.evidence import evidence
 from lethe.cli.policy import policy
+from lethe.cli.restore import replay, restore
 from lethe.cli.store import store
 from lethe.cli.sweep import apply, approve, confirm, plan, plans, verify
 from lethe.errors import (
@@ -77,5 +78,5 @@ def main() -> None:
     """
 
 
-for command in (policy, plan, approve, confirm, apply, verify, plans, evidence, store):
+for command in (policy, plan, approve, confirm, apply, verify, plans, evidence, restore, replay, store):
     main.add_command(command)

@@ -19,6 +19,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from lethe import clock
 from lethe.cli.options import open_lethe
 from lethe.cli.policy import directory_option, json_option
+from lethe.cli.receipt import receipt
 from lethe.errors import LetheError, StoreError
 from lethe.run import Lethe
 from lethe.sql import script
@@ -231,3 +232,6 @@ def print_schema(role: str) -> None:
 
     grant = SQL("GRANT lethe_evidence_writer, lethe_evidence_integrator, lethe_evidence_reader TO {};\n")
     click.echo(script("evidence") + grant.format(Identifier(role)).as_string(), nl=False)
+
+
+evidence.add_command(receipt)
