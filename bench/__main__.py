@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from bench import figures, imports, index, memory, survey, sweep
+from bench import evidence, figures, imports, index, memory, survey, sweep
 from bench.server import SETTINGS, Server, server
 
 MEASURES = {
@@ -19,6 +19,7 @@ MEASURES = {
     "memory": memory.measure,
     "scale": index.scale,
     "imports": imports.measure,
+    "evidence": evidence.measure,
 }
 RESULTS = Path(__file__).resolve().parent.parent / ".lethe" / "bench.json"
 

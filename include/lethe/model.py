@@ -262,6 +262,8 @@ class Rule:
     title: Mapping[str, str] = field(hash=False)
     since: Mapping[str, str] = field(default_factory=dict, hash=False)
     """What the period counts from, in words by language; empty when the data has a date of its own."""
+    receipts: Literal["subject"] | None = None
+    """Whether a person can be given proof that their row went; None: its batches say how many, and nobody is known."""
     digest: str = ""
     """SHA-256 of everything above in canonical JSON: an approval is for this meaning of the rule."""
 

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from lethe import clock
 from lethe.deadlines import local_date
-from lethe.errors import BoundExceeded, ConfigError, NotApproved, PlanError, PolicyError, Stale, StoreError
+from lethe.errors import (
+    BoundExceeded,
+    ConfigError,
+    LetheError,
+    NotApproved,
+    PlanError,
+    PolicyError,
+    Stale,
+    StoreError,
+)
 from lethe.evidence.guard import require_current, require_sealed
 from lethe.evidence.outside import Head, Outside
 from lethe.model import Done, Evidence, Plan, Policy, Reason, Receipt, Remaining, Rule, Shard, Verdict
@@ -92,9 +101,12 @@ class Lethe:
             if store not in self.policy.stores:
                 known = ", ".join((*self.policy.stores, STATE_CONNECTION))
                 raise ConfigError(f'found no store "{store}", expected one of: {known}')
-            conninfo = self._conninfo(self.policy.stores[store].connection)
-            self._outboxes[store] = Outbox(Connection(store, conninfo))
+            self._outboxes[store] = Outbox(Connection(store, self.address(store)))
         return self._outboxes[store]
+
+    def address(self, store: str) -> str:
+        """The libpq connection string of a store of the policy."""
+        return self._conninfo(self.policy.stores[store].connection)
 
     def sealing(self) -> Sealing:
         """The log with all that feeds it; ConfigError when the policy has no evidence sealed."""
@@ -154,10 +166,10 @@ class Lethe:
         approved = self.state.open_plan(rule, today, today)
         if approved is not None and approved.policy_digest == self.policy.digest:
             return approved
-        self.state.save_policy(self.policy, run)
         survey = self.store(rule).survey(rule, today, confirmed=confirmed)
         earlier = self.state.finished(rule, today)
         plan = make_plan(self.policy, rule, survey, today, self.state.last_approved(rule), earlier)
+        self.state.save_policy(self.policy, run)
         self.state.save_plan(plan, rule, run)
         return plan
 
@@ -230,6 +242,28 @@ class Lethe:
             return
         dataset = self.rule(plan.rule).dataset
         self._work_off(plan, finish_shard(f"{dataset.schema}.{dataset.table}"), run, None)
+
+    def carry_out(
+        self, digest: str, now: datetime, run: str, progress: Callable[[Receipt], None] | None = None
+    ) -> Remaining | None:
+        """Act on every shard, finish, verify and record; what is left, None when it was carried out before.
+
+        What may not begin is no run, and is not recorded as one.
+        """
+        plan = self.may_act(digest, now)
+        if plan is None:
+            return None
+        self.begin(plan.rule, run, "started")
+        try:
+            for shard in plan.survey.shards:
+                self.act(digest, shard.number, now, run, progress)
+            self.finish(digest, now, run)
+        except LetheError:
+            self.record(plan.rule, run, digest=digest, failed=True)
+            raise
+        remaining = self.verify(digest, run)
+        self.record(plan.rule, run, digest=digest, failed=bool(remaining.rows or remaining.detached))
+        return remaining
 
     def done(self, digest: str) -> Done:
         """What has been done of the plan, by all runs together."""

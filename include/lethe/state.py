@@ -256,6 +256,12 @@ class State:
                 conn.execute(_SQL["finish"], {"digest": plan.digest, "outcome": "done"})
 
     @telling
+    def put_back_run(self, leaf: Leaf) -> None:
+        """Keep again what a leaf tells of a run, after a backup was put back; nothing when it is here."""
+        told = {name: leaf[name] for name in ("run", "rule", "state", "plan", "at")}
+        self._connection.get().execute(_SQL["put_back_run"], {**told, "counts": json.dumps(leaf["counts"])})
+
+    @telling
     def rules_run_on(self, day: date, zone: ZoneInfo) -> frozenset[str]:
         """The rules of which a run began or ended on a calendar date."""
         found = self._connection.get().execute(_SQL["rules_run_on"], {"day": day, "zone": zone.key}).fetchall()

@@ -6,8 +6,9 @@ of seal.py.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from time import monotonic, sleep
@@ -19,7 +20,7 @@ from lethe.errors import EvidenceError, Forked
 from lethe.evidence.outside import Position
 from lethe.evidence.tree import Frontier, leaf_hash, root_at
 from lethe.sql import queries
-from lethe.stores.postgres.connection import Connection, telling
+from lethe.stores.postgres.connection import Connection, tell, telling
 
 EVIDENCE_CONNECTION = "lethe_evidence"
 
@@ -29,7 +30,9 @@ _CHUNK = 20_000
 """Leaves that are read at a time."""
 BUSY_SECONDS = 120.0
 _HASH = 32
-_LINE = re.compile(rb"([0-9a-f-]{36})\t([0-9]+)\t([0-9]+)\t([^\t\\]+)\n")
+_BLOCK = 1_000
+"""Leaves that are written at a time."""
+_LINE = re.compile(rb"([0-9a-f-]{36})\t([0-9]+)\t([0-9]+)\t(.+)\n")
 
 
 class Sealed(NamedTuple):
@@ -80,6 +83,17 @@ class Log:
         return {store: (epoch, seq) for store, epoch, seq in found}
 
     @telling
+    def positions_before(self, size: int) -> dict[str, Position]:
+        """The same of the first `size` leaves."""
+        return {store: (epoch, seq) for store, epoch, seq in self._all("positions_before", size=size)}
+
+    @telling
+    def leaves_of(self, store: str, kind: str, beyond: Mapping[int, int]) -> list[dict[str, Any]]:
+        """The leaves of a kind from one outbox, with numbers higher than `beyond` says of their epoch."""
+        params = {"store": store, "kind": kind, "epochs": list(beyond), "numbers": list(beyond.values())}
+        return [json.loads(leaf) for (leaf,) in self._all("leaves_of", **params)]
+
+    @telling
     def leaf_from(self, store: str, place: Position) -> str | None:
         """The leaf that was taken over from a place of an outbox."""
         params = {"store": store, "epoch": place[0], "seq": place[1]}
@@ -113,19 +127,32 @@ class Log:
 
         Forked for a line whose leaf does not say itself that it was written there.
         """
-        conn = self._connection.get()
-        hashes = [leaf_hash(_own(line)) for line in lines]
+        conn, hashes = self._connection.get(), list[bytes]()
         with conn.transaction():
             size = int(self._one("size")[0])
             frontier = Frontier.at(size, self.node)
             conn.execute(_SQL["as_writer"])
             with conn.cursor() as cursor, cursor.copy(_SQL["copy_in"]) as rows:
-                for index, line in enumerate(lines, size):
-                    rows.write(b"%d\t%b" % (index, line))
+                for first in range(0, len(lines), _BLOCK):  # the server takes one in while the next is hashed
+                    block = lines[first : first + _BLOCK]
+                    hashes += [leaf_hash(_own(line)) for line in block]
+                    rows.write(b"".join([b"%d\t%b" % numbered for numbered in enumerate(block, size + first)]))
             conn.execute(_SQL["as_integrator"])
             for level, first, nodes in [(0, size, hashes), *frontier.extend(hashes)]:
                 params = {"level": level, "first": first, "hashes": b"".join(nodes)}
                 conn.execute(_SQL["add_nodes"], params)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """What is added meanwhile is kept all together, or not at all when an error is raised."""
+        try:
+            with self._connection.get().transaction():
+                yield
+        except psycopg.Error as error:
+            problem = tell(self.name, error)
+        else:
+            return
+        raise problem
 
     def node(self, level: int, index: int) -> bytes:
         """The hash of a complete node; EvidenceError when it is not there."""
@@ -253,7 +280,8 @@ def _own(line: bytes) -> bytes:
     match = _LINE.fullmatch(line)
     if match is not None:
         store, epoch, seq, leaf = match.groups()
-        if b'"outbox":{"epoch":%b,"seq":%b,"store":"%b"}' % (epoch, seq, store) in leaf:
+        told = b'"outbox":{"epoch":%b,"seq":%b,"store":"%b"}' % (epoch, seq, store)
+        if told in leaf and b"\t" not in leaf and b"\\" not in leaf:
             return leaf
     place = b" ".join(line.split(b"\t")[:3]).decode(errors="replace")
     raise Forked(f"outbox {place}: the row holds no leaf that was written there; it was changed in its store")

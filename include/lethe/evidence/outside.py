@@ -4,6 +4,8 @@
     leaves/<first>-<end>-<day>     leaves as they were sealed, as long as a backup may be older than them
     checkpoints/<size>-<day>       what was signed, equally long
     anchors/<size>-<anchor>        what came back from an anchor
+    restore.json                   that the log was restored, until that is written down
+    again/<store>-<epoch>-…        whose records went, encrypted, as long as a backup has them (replay.py)
 
 Files are written beside their place, flushed and renamed: a half-written one is never taken for whole.
 """
@@ -48,6 +50,7 @@ class Outside:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._head = directory / "head.json"
+        self._restore = directory / "restore.json"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Outside:
@@ -80,16 +83,20 @@ class Outside:
 
     def publish(self, head: Head, day: date) -> None:
         """Make this the head, all of it or not at all; signed on `day`."""
-        _write(self._folder("checkpoints") / f"{head.size:012d}-{day.isoformat()}", head.note.encode())
+        self.keep_note(head.size, head.note, day)
         told = {"size": head.size, "root": head.root.hex(), "note": head.note, "keys": head.keys}
-        _write(self._head, json.dumps({**told, "outboxes": head.outboxes}, indent=1).encode())
+        write_whole(self._head, json.dumps({**told, "outboxes": head.outboxes}, indent=1).encode())
+
+    def keep_note(self, size: int, note: str, day: date) -> None:
+        """Keep a checkpoint that was signed on `day`."""
+        write_whole(self._folder("checkpoints") / f"{size:012d}-{day.isoformat()}", note.encode())
 
     def keep_leaves(self, first: int, leaves: Iterable[bytes], day: date) -> int:
         """Keep what was sealed on a day, one leaf a line, numbers from `first` on; how many they were."""
         folder = self._folder("leaves")
         part = folder / f".{first}.part"
         count = 0
-        with part.open("wb") as file:
+        with part.open("wb", buffering=1 << 20) as file:
             for leaf in leaves:
                 file.write(leaf)
                 count += 1
@@ -135,7 +142,7 @@ class Outside:
         """Keep what came back from an anchor for the checkpoint of a size."""
         folder = self._folder("anchors")
         told = {"anchor": anchor, "kind": kind, "size": size, "token": token.hex() if token is not None else None}
-        _write(folder / f"{size:012d}-{anchor}", json.dumps(told).encode())
+        write_whole(folder / f"{size:012d}-{anchor}", json.dumps(told).encode())
 
     def tokens(self) -> Iterator[dict[str, Any]]:
         """What keep_token() kept, with `token` as bytes again."""
@@ -143,13 +150,35 @@ class Outside:
             told = json.loads(path.read_text())
             yield {**told, "token": bytes.fromhex(told["token"]) if told["token"] is not None else None}
 
+    def keep_restore(self, told: Mapping[str, Any]) -> None:
+        """Keep what is to be written down of the log's restore, until it can be."""
+        write_whole(self._restore, json.dumps(dict(told)).encode())
+
+    def restore(self) -> dict[str, Any] | None:
+        """What keep_restore() kept; None when nothing is open."""
+        try:
+            told = json.loads(self._restore.read_text(encoding="utf-8"))
+            return {"run": str(told["run"]), "found": int(told["found"]), "published": int(told["published"])}
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            problem = type(error).__name__
+        raise ConfigError(
+            f"{self._restore}: cannot be read as what is to be written down of a restore ({problem}); remove it"
+        )
+
+    def forget_restore(self) -> None:
+        """It was written down."""
+        self._restore.unlink(missing_ok=True)
+
     def _segments(self) -> Iterator[tuple[int, int, Path]]:
         for path in sorted((self.directory / "leaves").glob("[0-9]*")):
             first, end, _ = path.name.split("-", 2)
             yield int(first), int(end), path
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, all of it or not at all."""
     part = path.with_name(f".{path.name}.part")
     with part.open("wb") as file:
         file.write(content)

@@ -72,7 +72,7 @@ class Sealing:
         leaves, gaps, unreachable, wrong = 0, list[Gap](), dict[str, str](), list[EvidenceError]()
         head = self.outside.head() or Head()
         with self.log.alone():
-            self._require_history(head)
+            self.require_history(head)
             done = self.log.positions()
             for outbox in self.outboxes.values():
                 try:
@@ -102,13 +102,8 @@ class Sealing:
             )
         while lines := outbox.leaves_after(*at, limit=BATCH):
             self.log.append(lines)
-            for line in lines:
-                _, epoch, seq, _ = line.split(b"\t", 3)
-                here = (int(epoch), int(seq))
-                if here[0] == at[0] and here[1] > at[1] + 1:
-                    gaps.append(Gap(outbox.name, here[0], at[1] + 1, here[1] - 1))
-                at = here
-            count += len(lines)
+            gaps += _gaps(outbox.name, at, lines)
+            at, count = _place(lines[-1]), count + len(lines)
             progress(len(lines))
         return count, gaps
 
@@ -121,7 +116,7 @@ class Sealing:
         """
         head = self.outside.head() or Head()
         with self.log.alone():
-            self._require_history(head)
+            self.require_history(head)
             self._use_key(key, head, run)
             size = self.log.size()
             if size == 0:
@@ -140,7 +135,7 @@ class Sealing:
         self.outside.forget(cutoff(today, self.setting.backups))
         return new
 
-    def _require_history(self, head: Head) -> None:
+    def require_history(self, head: Head) -> None:
         """The log is what was signed last, or has grown from it; else Behind or Forked."""
         size, last = self.log.size(), self.log.last_checkpoint()
         if size < head.size:
@@ -183,7 +178,7 @@ class Sealing:
         """Bring in a new key, endorsed by the old one, which must be the one in use."""
         head = self.outside.head() or Head()
         with self.log.alone():
-            self._require_history(head)
+            self.require_history(head)
             self._use_key(old, head, run)
             size = self.log.size()
             self.log.add_key(str(new.verifier), endorsement(old, new.verifier, size), size)
@@ -294,6 +289,22 @@ class Sealing:
             )
             day += timedelta(days=1)
         return told
+
+
+def _place(line: bytes) -> Position:
+    _, epoch, seq, _ = line.split(b"\t", 3)
+    return int(epoch), int(seq)
+
+
+def _gaps(outbox: str, at: Position, lines: list[bytes]) -> Iterator[Gap]:
+    """Places after `at` that the lines, which rise, pass over."""
+    if _place(lines[-1]) == (at[0], at[1] + len(lines)):  # as a rule: then there is none, and nothing to go through
+        return
+    for line in lines:
+        here = _place(line)
+        if here[0] == at[0] and here[1] > at[1] + 1:
+            yield Gap(outbox, here[0], at[1] + 1, here[1] - 1)
+        at = here
 
 
 _LOOK_BACK = 40

@@ -298,6 +298,8 @@ class RuleForm(Form):
     when: Conditions = {}
     then: Annotated[Annotated[Step, ONE] | Annotated[list[Step], MANY, Field(min_length=1, max_length=2)], EITHER]
     order: Annotated[int, Field(ge=1, le=1000)] | None = None
+    receipts: Literal["subject"] | None = None
+    """Whoever a row is about can be given proof that it went; the row's key is what they are known by."""
     limits: LimitsForm
 
 

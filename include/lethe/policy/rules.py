@@ -77,6 +77,7 @@ def resolve_rule(form: RuleForm, activity: str, spot: Spot, estate: Estate, floo
         order=form.order,
         title=form.title.by_language(),
         since=form.since.by_language() if form.since else {},
+        receipts=form.receipts,
     )
 
 

@@ -20,6 +20,16 @@ SELECT o.store::text, last.epoch, last.seq FROM outbox o CROSS JOIN LATERAL (
     SELECT l.epoch, l.seq FROM evidence.leaf l WHERE l.store = o.store ORDER BY l.epoch DESC, l.seq DESC LIMIT 1
 ) last
 
+-- name: positions_before
+SELECT DISTINCT ON (store) store::text, epoch, seq FROM evidence.leaf WHERE index < %(size)s
+ORDER BY store, epoch DESC, seq DESC
+
+-- name: leaves_of
+SELECT l.leaf FROM evidence.leaf l
+LEFT JOIN unnest(%(epochs)s::integer[], %(numbers)s::bigint[]) AS held (epoch, seq) ON held.epoch = l.epoch
+WHERE l.store = %(store)s AND l.seq > coalesce(held.seq, 0) AND l.leaf LIKE '%%"kind":"' || %(kind)s || '"%%'
+ORDER BY l.epoch, l.seq
+
 -- name: place
 SELECT leaf FROM evidence.leaf WHERE store = %(store)s AND epoch = %(epoch)s AND seq = %(seq)s
 

@@ -65,6 +65,11 @@ SELECT EXISTS (SELECT FROM lethe.confirmation WHERE rule_digest = %(rule_digest)
 INSERT INTO lethe.run (run, rule, state, plan, counts)
 VALUES (%(run)s, %(rule)s, %(state)s, %(plan)s, %(counts)s) ON CONFLICT DO NOTHING
 
+-- name: put_back_run
+INSERT INTO lethe.run (run, rule, state, plan, counts, at)
+SELECT %(run)s, %(rule)s, %(state)s, (SELECT digest FROM lethe.plan WHERE digest = %(plan)s), %(counts)s, %(at)s
+ON CONFLICT DO NOTHING
+
 -- name: save_policy
 INSERT INTO lethe.policy (digest, body) VALUES (%(digest)s, %(body)s) ON CONFLICT DO NOTHING
 

@@ -56,3 +56,24 @@ CREATE TABLE IF NOT EXISTS lethe.partition_intent (
     settled   text CHECK (settled IN ('dropped', 'attached')),
     PRIMARY KEY (epoch, plan, shard)
 );
+
+-- Who can still be given a receipt that their record went. The nonce is destroyed when the receipt is issued; the row
+-- stays for the others of its batch, and all of a batch go when `until` has passed. No copy of a key stays in
+-- statistics or in an index.
+CREATE TABLE IF NOT EXISTS lethe.receipt (
+    epoch    integer NOT NULL,
+    seq      bigint NOT NULL,  -- the batch's evidence in the outbox
+    position integer NOT NULL CHECK (position >= 0),
+    rule     text NOT NULL,
+    plan     text NOT NULL,
+    shard    integer NOT NULL,
+    batch    integer NOT NULL,
+    hash     bytea NOT NULL,
+    subject  text NOT NULL,
+    nonce    bytea,
+    until    date NOT NULL,
+    PRIMARY KEY (epoch, seq, position)
+);
+ALTER TABLE lethe.receipt ALTER subject SET STATISTICS 0, ALTER nonce SET STATISTICS 0;
+CREATE INDEX IF NOT EXISTS receipt_subject ON lethe.receipt USING hash (subject);
+CREATE INDEX IF NOT EXISTS receipt_until ON lethe.receipt (until);

@@ -1,7 +1,8 @@
 """A store in memory: rows are dictionaries, and decide() itself judges each of them.
 
 What the protocol means at its plainest; the conformance suite holds it and the real stores to the same sentences, and
-simulations let years pass over it in seconds. It keeps no statistics, so rules that aggregate first are refused.
+simulations let years pass over it in seconds. It keeps no statistics and gives no receipts: rules that want either are
+refused.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class MemoryStore:
         """Nothing is open."""
 
     def check(self, rule: Rule) -> tuple[str, ...]:
-        """SchemaMismatch when a dataset has no rows' place, a clock is no date, or the rule aggregates."""
+        """SchemaMismatch when a dataset has no rows' place, a clock is no date, or the rule wants what is not kept."""
         problems = [
             f"dataset {dataset.name}: not found in memory"
             for dataset in datasets_of(self.policy, rule)
@@ -99,6 +100,8 @@ class MemoryStore:
         ]
         if rule.aggregate is not None:
             problems.append("aggregate: this kind of store keeps no statistics")
+        if rule.receipts:
+            problems.append("receipts: this kind of store gives none")
         if not problems:
             clocks = (row.values.get(str(rule.clock.at)) for _, row in View(self).records(rule))
             wrong = {type(value).__name__ for value in clocks if not isinstance(value, date | Unbounded | None)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from time import monotonic
@@ -12,7 +13,7 @@ from psycopg import errors
 
 from lethe.errors import Stale, StoreRefused
 from lethe.evidence.leaf import purge_leaf
-from lethe.model import Done, Plan, Policy, Receipt, Remaining, Rule, Shard, Store, Survey, Way
+from lethe.model import Done, Plan, Policy, Reason, Receipt, Remaining, Rule, Shard, Store, Survey, Way
 from lethe.plan import finish_shard
 from lethe.sql import queries
 from lethe.stores.postgres.agree import Agreed, agree
@@ -24,6 +25,7 @@ from lethe.stores.postgres.predicate import Question
 from lethe.stores.postgres.purge import purge
 from lethe.stores.postgres.remaining import remaining
 from lethe.stores.postgres.survey import survey
+from lethe.stores.postgres.verdicts import verdicts
 
 LOOK_AGAIN = 10.0
 """Seconds after which a run that acts reads the live schema again: a foreign key may have been added meanwhile."""
@@ -91,6 +93,11 @@ class PostgresStore:
     def remaining(self, rule: Rule, today: date, *, confirmed: bool) -> Remaining:
         """Count what is left by forward arithmetic, partitions on their way out included."""
         return remaining(self._connection.get(), self._question(rule, today, confirmed))
+
+    @telling
+    def verdicts(self, rule: Rule, today: date, keys: Sequence[str], *, confirmed: bool) -> Mapping[Reason, int]:
+        """How many records with these keys are there, by combination of reasons; none of them is named."""
+        return verdicts(self._connection.get(), self._question(rule, today, confirmed), keys)
 
     def _tell_purge(self, work: Work, tables: int) -> None:
         """VACUUM has no transaction to write it down in: it is told afterwards, or not at all."""

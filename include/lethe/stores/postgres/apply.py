@@ -8,7 +8,7 @@ recording anything twice, and two runs at once take turns.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from time import monotonic, sleep
@@ -20,10 +20,11 @@ from psycopg.sql import SQL, Composed, Literal
 from lethe.deadlines import last_day, local_date
 from lethe.errors import BoundExceeded, Stale, StoreRefused
 from lethe.evidence.leaf import batch_leaf
+from lethe.evidence.receipts import commit_to, period_of
 from lethe.model import Plan, Reason, Receipt, Rule, Shard, Store, Way
 from lethe.reach import changed_by
 from lethe.sql import queries
-from lethe.stores.postgres import outbox
+from lethe.stores.postgres import outbox, receipts
 from lethe.stores.postgres.live import read_inbound, read_triggers
 from lethe.stores.postgres.predicate import Predicate, Question
 from lethe.stores.postgres.statement import Range, candidates, deed, is_plain, locks, range_of, suppress, within
@@ -93,6 +94,8 @@ class Deed:
     finished: bool
     suppressed: int = 0
     """Groups of the statistics that were too small to keep."""
+    subjects: Sequence[str] = field(default=(), repr=False)
+    """The keys of the rows, where the rule gives receipts."""
 
 
 def one(
@@ -104,12 +107,16 @@ def one(
     return row
 
 
-def open_batch(conn: psycopg.Connection, work: Work) -> None:
-    """Set the timeouts, take the holds' lock shared, and make sure that the store is the one that was planned for."""
+def open_batch(conn: psycopg.Connection, work: Work) -> date:
+    """Set the timeouts, take the holds' lock shared, and make sure that the store is the one that was planned for.
+
+    Returns the day by the store's own clock.
+    """
     one(conn, SQL_BATCH["timeouts"], {"lock": work.lock_timeout, "statement": work.statement_timeout})
     one(conn, SQL_BATCH["share_holds"], {"lock": HOLDS_LOCK})
     zone = work.question.agreed.policy.organisation.zone
-    epoch, today = one(conn, SQL_BATCH["epoch"], {"zone": zone.key})
+    epoch, day = one(conn, SQL_BATCH["epoch"], {"zone": zone.key})
+    today: date = day
     if epoch != work.plan.survey.epoch:
         raise Stale(f"{work.where}: found epoch {epoch}, planned for {work.plan.survey.epoch}; plan again")
     if work.plan.today > today:
@@ -117,6 +124,7 @@ def open_batch(conn: psycopg.Connection, work: Work) -> None:
             f"{work.where}: the plan is for {work.plan.today}, the store's clock says {today}; "
             "nothing is deleted ahead of time"
         )
+    return today
 
 
 def take_shard(conn: psycopg.Connection, work: Work, shard: Shard) -> Progress:
@@ -162,12 +170,13 @@ def apply_range(conn: psycopg.Connection, work: Work, shard: Shard, pace: Pace) 
         statement, names = deed(predicate, where)
         done = conn.execute(statement)
         rows, *others = (done.fetchone() or ()) if done.description else (done.rowcount,)
+        subjects = others.pop() if work.rule.receipts else ()
         _same_reach(conn, work)
         reach: Counter[str] = Counter()
         for name, count in zip(names, others, strict=True):  # a dataset that several ways lead to stands there as often
             reach[name] += count
         reach = +reach
-        seq = seal(conn, work, shard, before, Deed(rows, reach, where.end, finished=last))
+        seq = seal(conn, work, shard, before, Deed(rows, reach, where.end, finished=last, subjects=subjects))
     seconds = monotonic() - started
     pace.learn(shard.way, seconds)
     return Receipt(work.plan.digest, shard.number, before.batch + 1, rows, reach, seconds, seq)
@@ -228,19 +237,26 @@ def seal(conn: psycopg.Connection, work: Work, shard: Shard, before: Progress, d
     conn.execute(SQL_BATCH["save_progress"], {**work.place(shard), **progress})
     if not (done.rows or reach or done.suppressed):
         return 0
+    committed, subjects = commit_to(work.plan.digest, done.subjects)
     place = outbox.take_place(conn)  # the lock that comes with it makes the sums below exact
     _keep_bounds(conn, work, shard)
+    organisation = work.question.agreed.policy.organisation
+    today = local_date(place.at, organisation.zone)
+    receipt = Receipt(work.plan.digest, shard.number, batch, done.rows, done.reach, 0.0, place.seq)
     leaf = batch_leaf(
         work.plan,
         work.rule,
         place,
         work.run,
-        done=Receipt(work.plan.digest, shard.number, batch, done.rows, done.reach, 0.0, place.seq),
+        done=receipt,
         way=shard.way,
         suppressed=done.suppressed,
-        backups_until=_backups_until(work, local_date(place.at, work.question.agreed.policy.organisation.zone)),
+        backups_until=_backups_until(work, today),
+        subjects=subjects if committed else None,
     )
     outbox.write(conn, place, f"{work.plan.digest}/{shard.number}/{batch}", leaf)
+    if committed:
+        receipts.keep(conn, place, receipt, work.rule, committed, last_day(today, period_of(organisation)))
     return place.seq
 
 
@@ -262,10 +278,12 @@ def finish(conn: psycopg.Connection, work: Work, shard: Shard) -> Receipt | None
     """What comes after all shards: small groups of the statistics are taken out; None when that is done."""
     started = monotonic()
     with conn.transaction():
-        open_batch(conn, work)
+        today = open_batch(conn, work)
         before = take_shard(conn, work, shard)
         if before.finished:
             return None
+        if work.rule.receipts:
+            receipts.forget(conn, today)
         groups = 0
         aggregate, found = work.rule.aggregate, work.plan.survey
         if aggregate is not None and found.oldest is not None and found.newest is not None:

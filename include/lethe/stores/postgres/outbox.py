@@ -6,12 +6,14 @@ whoever has read up to a number misses nothing below it, and a number that is mi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 import psycopg
+from psycopg import errors
 
+from lethe.errors import Forked, StoreRefused
 from lethe.evidence.leaf import Leaf, Place, canonical
 from lethe.sql import queries
 from lethe.stores.postgres.connection import Connection, telling
@@ -85,7 +87,7 @@ class Outbox:
 
     @telling
     def write_once(self, key: str, leaf: Callable[[Place], Leaf]) -> bool:
-        """Write a leaf in a transaction of its own; False when one with this key was written before in this epoch."""
+        """Write a leaf in a transaction of its own; False when one with this key was written before."""
         self.require_open()
         conn = self._connection.get()
         with conn.transaction():
@@ -97,13 +99,56 @@ class Outbox:
         return new
 
     @telling
-    def begin_epoch(self, published: int, key: str, leaf: Callable[[Place], Leaf]) -> Place:
-        """Begin an epoch later than any that was published, with a leaf that says why; its first place."""
+    def last_before(self, epoch: int, seq: int) -> tuple[int, int, str] | None:
+        """The last place before this one that holds a leaf, and the leaf."""
+        return self._connection.get().execute(_SQL["last_before"], {"epoch": epoch, "seq": seq}).fetchone()
+
+    @telling
+    def held(self) -> dict[int, int]:
+        """The last number that is here of each epoch; an epoch that a backup knew nothing of is missing."""
+        return dict(self._connection.get().execute(_SQL["held"]).fetchall())
+
+    @telling
+    def begin_epoch(self, published: int, shared: tuple[int, int], leaf: Callable[[Place], Leaf]) -> tuple[Place, int]:
+        """Begin an epoch later than the published one, with a leaf that says why, right after the place `shared`.
+
+        What was written after `shared` takes places behind that leaf. Gives the leaf's place and how many these were.
+        Only the owner may do it: StoreRefused for anybody else.
+        """
         conn = self._connection.get()
-        with conn.transaction():
-            place = Place(*_row(conn, "begin_epoch", published=published))
-            write(conn, place, key, leaf(place))
-        return place
+        try:
+            with conn.transaction():
+                place = Place(*_row(conn, "begin_epoch", published=published, shared=shared[1]))
+                params = {"epoch": shared[0], "seq": shared[1]}
+                strayed = sorted(conn.execute(_SQL["take_out"], params).fetchall())
+                write(conn, place, f"restore/{place.epoch}", leaf(place))
+                _replace(conn, place, shared, strayed)
+        except errors.InsufficientPrivilege:
+            raise StoreRefused(
+                f"{self.name}: found a sign-in that may not declare a restore, expected the database's owner: for "
+                "this one command, let the connection sign in as the owner"
+            ) from None
+        return place, len(strayed)
+
+
+def _replace(conn: Conn, first: Place, shared: tuple[int, int], strayed: list[tuple[int, int, str, str]]) -> None:
+    """Leaves go from their places after `shared` into those after `first`; a number that was missing still is."""
+    (epoch, seq), at = shared, first.seq
+    for old_epoch, old_seq, key, leaf in strayed:
+        at += old_seq - seq if old_epoch == epoch else 1
+        epoch, seq = old_epoch, old_seq
+        here = {"epoch": first.epoch, "seq": at}
+        conn.execute(_SQL["write"], {**here, "key": key, "leaf": _elsewhere(leaf, first.store, (epoch, seq), here)})
+        conn.execute(_SQL["move_receipts"], {**here, "old_epoch": epoch, "old_seq": seq})
+    conn.execute(_SQL["go_on_from"], {"seq": at})
+
+
+def _elsewhere(leaf: str, store: str, place: tuple[int, int], here: Mapping[str, int]) -> str:
+    """The leaf as it reads in another place; Forked when it does not say itself that it is in this one."""
+    told = '"outbox":{{"epoch":{},"seq":{},"store":"{}"}}'
+    if (own := told.format(*place, store)) not in leaf:
+        raise Forked(f"outbox {store}: number {place[1]} of epoch {place[0]} holds no leaf that was written there")
+    return leaf.replace(own, told.format(here["epoch"], here["seq"], store))
 
 
 def _row(conn: Conn, query: str, **params: Any) -> tuple[Any, ...]:

@@ -10,10 +10,11 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from lethe.deadlines import start_of
 from lethe.model import Aggregate, Anonymise, Kin, Shard, Way
-from lethe.stores.postgres.predicate import Predicate, Question, Scope, link, protection, table_name
+from lethe.stores.postgres.predicate import Predicate, Question, Scope, key_text, link, protection, table_name
 
 _DUE = "lethe_due"
 _TID = "lethe_tid"
+_SUBJECT = "lethe_subject"
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,8 @@ def _join_locks(scope: Scope, rows: Composable) -> Iterator[Composed]:
 def deed(predicate: Predicate, where: Range) -> tuple[Composed, tuple[str, ...]]:
     """The statement of one batch, and the datasets that follow.
 
-    Its row count is that of the rule's own dataset. Where something follows or is added up it returns one row instead:
-    that count, then how many of each following dataset.
+    Its row count is that of the rule's own dataset. Where something follows, is added up or gets a receipt it returns
+    one row instead: that count, how many of each following dataset and, for receipts, the keys as an array of text.
     """
     rule, tree = predicate.question.rule, list(_tree(predicate.question.rule.followers))
     before: list[Composable] = []
@@ -135,19 +136,17 @@ def deed(predicate: Predicate, where: Range) -> tuple[Composed, tuple[str, ...]]
         here = SQL("t.ctid = {}.{} AND {}").format(Identifier(_DUE), Identifier(_TID), within(predicate, where))
         before = [_due(predicate, where), *(_follow(alias, parent, follower) for alias, parent, follower in tree)]
         change = _change(predicate, where, Identifier(_DUE), here)
-    if not tree and rule.aggregate is None:  # handing on every row only to count it would take half as long again
+    if not tree and not (rule.aggregate or rule.receipts):  # handing on every row to count it takes half as long again
         return SQL("{}{}").format(_with(before), change), ()
-    ctes = [*before, *_handed_on(predicate, change)]
-    return _counting(ctes, [alias for alias, _, _ in tree]), tuple(f.dataset.name for _, _, f in tree)
+    told = [SQL("(SELECT count(*) FROM {})").format(Identifier(name)) for name in ["gone", *(each[0] for each in tree)]]
+    if rule.receipts:
+        told.append(SQL("(SELECT coalesce(array_agg({}), '{{}}') FROM gone)").format(Identifier(_SUBJECT)))
+    ctes = _with([*before, *_handed_on(predicate, change)])
+    return SQL("{}SELECT {}").format(ctes, SQL(", ").join(told)), tuple(f.dataset.name for _, _, f in tree)
 
 
 def _with(ctes: list[Composable]) -> Composable:
     return SQL("WITH {} ").format(SQL(", ").join(ctes)) if ctes else SQL("")
-
-
-def _counting(ctes: list[Composable], others: list[str]) -> Composed:
-    counts = [SQL("(SELECT count(*) FROM {})").format(Identifier(name)) for name in ["gone", *others]]
-    return SQL("{}SELECT {}").format(_with(ctes), SQL(", ").join(counts))
 
 
 def _tree(followers: tuple[Kin, ...], parent: str = _DUE) -> Iterator[tuple[str, str, Kin]]:
@@ -193,9 +192,13 @@ def _change(predicate: Predicate, where: Range, source: Identifier | None, test:
 
 def _handed_on(predicate: Predicate, change: Composable) -> list[Composable]:
     """The change as CTE `gone`, and behind it the aggregation of what went."""
-    aggregate = predicate.question.rule.aggregate
-    returned = grouped(predicate, aggregate) if aggregate else SQL("1")
-    gone = SQL("gone AS ({} RETURNING {})").format(change, returned)
+    rule = predicate.question.rule
+    aggregate, returned = rule.aggregate, list[Composable]()
+    if aggregate is not None:
+        returned.append(grouped(predicate, aggregate))
+    if rule.receipts:
+        returned.append(SQL("{} AS {}").format(key_text(rule.dataset, "t"), Identifier(_SUBJECT)))
+    gone = SQL("gone AS ({} RETURNING {})").format(change, SQL(", ").join(returned or [SQL("1")]))
     if aggregate is None:
         return [gone]
     return [gone, SQL("added AS ({})").format(add_up(predicate, aggregate, Identifier("gone")))]

@@ -167,8 +167,8 @@ def _is_over(part: Part, predicate: Predicate) -> bool:
     question, rule = predicate.question, predicate.question.rule
     if not part.droppable or part.ranged_by != rule.clock.at.column or rule.clock.at.path or part.upper is None:
         return False
-    if rule.followers or rule.leaders or predicate.joins or rule.clock.unset:
-        return False
+    if rule.followers or rule.leaders or predicate.joins or rule.clock.unset or rule.receipts:
+        return False  # a partition that is dropped whole does not say whose rows went with it
     day = next_day(cutoff(question.today, rule.keep))
     upper = datetime.fromisoformat(part.upper)
     end = start_of(day, question.agreed.policy.organisation.zone)

@@ -1,0 +1,41 @@
+"""The verdicts on records that are named by their keys: counts by reasons, nothing of a record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import psycopg
+from psycopg.sql import SQL, Composable, Composed, Identifier
+
+from lethe.model import Reason
+from lethe.stores.postgres.predicate import Predicate, Question, table_name
+
+
+def verdicts(conn: psycopg.Connection, question: Question, keys: Sequence[str]) -> Mapping[Reason, int]:
+    """How many records with these keys, in the form of key_text(), are there, by combination of reasons (0: due)."""
+    predicate = Predicate(question)
+    mask = SQL("SELECT {}, count(*) FROM {} AS t{} WHERE ").format(
+        predicate.mask(), table_name(question.rule.dataset), predicate.scope.joined()
+    )
+    whole = SQL("{}{} GROUP BY 1").format(_plain(mask, conn), _among_keys(question))
+    return {Reason(reasons): rows for reasons, rows in conn.execute(whole, {"keys": list(keys)}).fetchall()}
+
+
+def _plain(query: Composed, conn: psycopg.Connection) -> Composable:
+    """The query without a meaning of `%`, for one that is executed with parameters."""
+    return SQL(query.as_string(conn).replace("%", "%%"))
+
+
+def _among_keys(question: Question) -> Composable:
+    """The row's key is one of the parameter's; cast to the columns' types, so that the key's index serves."""
+    dataset, types = question.rule.dataset, question.agreed.table(question.rule.dataset).columns
+    own = SQL(", ").join(SQL("t.{}").format(Identifier(name)) for name in dataset.key)
+    if len(dataset.key) == 1:
+        parts = [SQL("k::{}").format(SQL(types[dataset.key[0]].declared))]
+    else:
+        parts = [
+            SQL("(k::jsonb ->> {})::{}").format(number, SQL(types[name].declared))
+            for number, name in enumerate(dataset.key)
+        ]
+    given = SQL(", ").join(parts)
+    return SQL("({}) IN (SELECT {} FROM unnest(%(keys)s::text[]) AS k)").format(own, given)
