@@ -7,6 +7,7 @@ import os
 import secrets
 import shlex
 import socket
+from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +31,7 @@ def ensure_secrets(path: Path) -> dict[str, str]:
     """Return the demo's passwords and keys, generated on first use into a file that only its owner may read."""
     known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     names = [f"database:{role}" for role in ("postgres", *DATABASE_ROLES)]
-    names += [f"user:{user}" for user in USERS] + ["api", "jwt"]
+    names += [f"user:{user}" for user in USERS] + ["api", "jwt", "replay"]
     missing = {name: secrets.token_hex(16) for name in names if name not in known}
     if missing:
         write_private(path, json.dumps(known | missing, indent=1))
@@ -107,6 +108,7 @@ def evidence_variables(home: Path, ports: Mapping[str, int], keys: Mapping[str, 
         connection_variable("archive"): json.dumps(archive),
         "LETHE_EVIDENCE_KEY_FILE": str(home / "evidence.key"),
         "LETHE_EVIDENCE_OUTSIDE": str(home / "outside"),
+        "LETHE_REPLAY_KEY": b64encode(keys["replay"].encode()).decode(),
     }
 
 

@@ -14,6 +14,7 @@
     │   ├── Behind             a database is behind what was published of it: it was restored from a backup
     │   ├── Forked             what is there is not the beginning or the end of what was signed before
     │   ├── Unsealed           evidence has waited longer to be sealed than the policy allows
+    │   ├── ReceiptError       a receipt does not show what it should, or cannot be given
     │   ├── AnchorUnreachable  a place outside could not be reached, or refused
     │   └── AnchorConflict     a place outside holds something else under the same name
     └── ConfigError          a connection or a setting is missing
@@ -86,6 +87,10 @@ class Forked(EvidenceError):
 
 class Unsealed(EvidenceError):
     """Evidence has waited longer to be sealed than the policy allows."""
+
+
+class ReceiptError(EvidenceError):
+    """A receipt does not show what it should, or cannot be given; the message names no subject and no nonce."""
 
 
 class AnchorUnreachable(EvidenceError):

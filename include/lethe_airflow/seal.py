@@ -49,6 +49,20 @@ def scheduled_on(day: date) -> tuple[str, ...]:
     return tuple(policy().rules) if tick.astimezone(zone).date() == day else ()
 
 
+@task
+def list_erased() -> None:
+    """Keep outside, encrypted, whose records went, where the policy gives receipts: a restored store has lost that."""
+    from lethe.evidence.again import ReplayList, load_replay_key
+    from lethe.evidence.replay import list_erased
+
+    with sealing_at_work() as (lethe, sealing):
+        count = 0
+        if any(rule.receipts for rule in lethe.policy.rules.values()):
+            listed = ReplayList(sealing.outside, load_replay_key(os.environ))
+            count = list_erased(lethe, sealing, listed, lethe.today(clock.now()))
+    log.info("%d batches listed", count)
+
+
 @task(trigger_rule="all_done")
 def collect() -> None:
     """Take over what the outboxes hold into the log; one that does not answer fails the task when the rest is in."""

@@ -90,7 +90,8 @@ def test_no_rule_waits_for_another_rule(dags: dict) -> None:
 
 def test_sealing_goes_on_whatever_a_step_before_it_came_to_and_is_never_switched_off_at_first(dags: dict) -> None:
     sealing = dags["seal_evidence"]
-    assert [task.task_id for task in sealing.topological_sort()] == ["tell", "collect", "checkpoint", "anchor"]
+    steps = [task.task_id for task in sealing.topological_sort()]
+    assert steps == ["tell", "list_erased", "collect", "checkpoint", "anchor"]
     assert {sealing.get_task(step).trigger_rule for step in ("collect", "checkpoint")} == {"all_done"}
     assert sealing.is_paused_upon_creation is False
     assert sealing.max_active_runs == 1

@@ -32,8 +32,8 @@ from faults import (
     wait_until,
     waiting,
 )
-from lethe.errors import SchemaMismatch, StoreError, StoreRefused
-from lethe.evidence.receipts import ReceiptError, SubjectReceipt, check_receipt, subject_hash
+from lethe.errors import ReceiptError, SchemaMismatch, StoreError, StoreRefused
+from lethe.evidence.receipts import SubjectReceipt, check_receipt, subject_hash
 from lethe.evidence.tree import Frontier
 from lethe.model import Way
 from lethe.run import Lethe

@@ -164,6 +164,17 @@ def test_runs_that_lethe_state_forgot_are_known_again_so_that_no_manifest_misses
     }
 
 
+def test_what_was_told_before_a_backup_is_not_told_again_in_the_new_epoch(drill: Drill) -> None:
+    assert drill.sealing.heartbeat(TODAY, RUN)
+    drill.backup("told")
+    drill.seal()
+    drill.sweep()
+    drill.seal()
+    drill.put_back("lethe_state", tag="told")
+    drill.declare("lethe_state")
+    assert not drill.sealing.heartbeat(TODAY, RUN)
+
+
 # -- a store that went on unseen --------------------------------------------------------------------------------------
 
 

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import product
 
 import psycopg
 import pytest
 
 from faults import NOW, again, leaves
-from lethe.errors import Behind, EvidenceError, Forked
+from lethe.errors import Behind, EvidenceError, Forked, StoreError
 from lethe.evidence.keys import create_key
 from lethe.evidence.note import Checkpoint, open_note
 from lethe.evidence.tree import leaf_hash
@@ -263,3 +263,52 @@ def test_a_store_that_went_on_after_it_was_put_back_is_noticed(firm: Company) ->
     )
     with pytest.raises(Forked, match="is not the leaf that the log has from there"):
         firm.collect()
+
+
+@pytest.mark.parametrize("step", ["collect", "checkpoint"])
+def test_who_waited_for_another_that_sealed_goes_on_from_there(firm: Company, monkeypatch, step: str) -> None:
+    firm.sweep()
+    firm.seal()
+    firm.collect()  # the key's leaf is there to be signed
+    alone = firm.sealing.log.alone
+    with closing(firm.lethe.sealing()) as other:
+
+        @contextmanager
+        def after_the_other() -> Iterator[None]:
+            other.checkpoint(firm.key, RUN, TODAY)
+            with alone():
+                yield
+
+        monkeypatch.setattr(firm.sealing.log, "alone", after_the_other)
+        if step == "collect":
+            assert firm.sealing.collect().leaves == 0
+        else:
+            assert firm.sealing.checkpoint(firm.key, RUN, TODAY).size == firm.outside.head().size
+
+
+def test_a_lost_connection_to_the_log_ends_the_collecting_for_with_it_the_lock_is_lost(
+    firm: Company, monkeypatch
+) -> None:
+    firm.sweep()
+    append, seen = firm.sealing.log.append, []
+
+    def cut(lines: list[bytes]) -> None:
+        seen.append(lines)
+        firm.lethe.log_database.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'lethe' AND datname = current_database()"
+        )
+        append(lines)
+
+    monkeypatch.setattr(firm.sealing.log, "append", cut)
+    with pytest.raises(StoreError, match="lethe_evidence"):
+        firm.collect()
+    assert len(seen) == 1
+    monkeypatch.undo()
+    monkeypatch.setenv("LETHE_EVIDENCE_OUTSIDE", str(firm.outside.directory))
+    assert firm.collect().leaves == 7
+
+
+def test_leaves_are_added_under_the_lock_alone(firm: Company) -> None:
+    with pytest.raises(EvidenceError, match="and with it the lock"):
+        firm.sealing.log.append([])

@@ -7,9 +7,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import click
@@ -24,6 +24,9 @@ from lethe.errors import LetheError, StoreError
 from lethe.run import Lethe
 from lethe.sql import script
 
+if TYPE_CHECKING:
+    from lethe.evidence.seal import Sealing
+
 
 @click.group()
 def evidence() -> None:
@@ -35,7 +38,7 @@ def evidence() -> None:
 
 
 @contextmanager
-def opened(directory: Path) -> Iterator[tuple[Lethe, Any]]:
+def opened(directory: Path) -> Iterator[tuple[Lethe, Sealing]]:
     """Lethe and its log, for one command."""
     with open_lethe(directory) as lethe, closing(lethe.sealing()) as sealing:
         yield lethe, sealing
@@ -68,12 +71,13 @@ def seal(directory: Path, as_json: bool) -> None:
         today = lethe.today(clock.now())
         key = load_key(sealing.setting.origin, os.environ)
         sealing.heartbeat(today, run)
+        unlisted = _list_erased(lethe, sealing, today)
         with counting("leaves", quiet=as_json) as progress:
             collected = sealing.collect(progress)
         sealed = sealing.checkpoint(key, run, today)
         anchored = sealing.anchor(anchor_address_from_environment, run)
     gaps = [f"{gap.outbox}: leaves {gap.first} to {gap.last} of epoch {gap.epoch} are gone" for gap in collected.gaps]
-    failed = [*collected.unreachable.values(), *(why for why in anchored.values() if why), *gaps]
+    failed = [*unlisted, *collected.unreachable.values(), *(why for why in anchored.values() if why), *gaps]
     size = sealed.size if sealed else 0
     if as_json:
         told = {"collected": collected.leaves, "size": size, "root": sealed.root.hex() if sealed else None}
@@ -82,10 +86,23 @@ def seal(directory: Path, as_json: bool) -> None:
         click.echo(f"{collected.leaves} leaves collected; {size} are signed")
         for name, why in anchored.items():
             click.echo(f"anchor {name}: {why or 'has the checkpoint'}")
-        for problem in (*collected.unreachable.values(), *gaps):
+        for problem in (*unlisted, *collected.unreachable.values(), *gaps):
             click.echo(problem)
     if failed:
         raise SystemExit(1)
+
+
+def _list_erased(lethe: Lethe, sealing: Sealing, today: date) -> list[str]:
+    """List outside whose records went; what keeps it from that, in words."""
+    from lethe.evidence.again import ReplayList, load_replay_key
+    from lethe.evidence.replay import list_erased
+
+    try:
+        if any(rule.receipts for rule in lethe.policy.rules.values()):
+            list_erased(lethe, sealing, ReplayList(sealing.outside, load_replay_key(os.environ)), today)
+    except LetheError as error:
+        return [str(error)]
+    return []
 
 
 @evidence.command()
@@ -122,7 +139,7 @@ def status(directory: Path, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _unanchored(sealing: Any, wrong: list[str]) -> dict[str, str | None]:
+def _unanchored(sealing: Sealing, wrong: list[str]) -> dict[str, str | None]:
     """Since when each anchor lags behind; what keeps the log from saying so goes to `wrong`."""
     try:
         return {name: sealing.unanchored_since(name) for name in sealing.setting.anchors}

@@ -26,7 +26,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from lethe.errors import ConfigError
-from lethe.evidence.outside import Outside, write_whole
+from lethe.evidence.outside import Outside, Position, write_whole
 
 VARIABLE = "LETHE_REPLAY_KEY"
 FILE_VARIABLE = "LETHE_REPLAY_KEY_FILE"
@@ -109,6 +109,10 @@ class ReplayList:
             if of == store:
                 told = self._open(path)
                 yield Erased(of, epoch, seq, told["rule"], told["plan"], tuple(told["keys"]), until)
+
+    def last(self, store: str) -> Position:
+        """The place of the last batch of a store that is listed; (0, 0) when none is."""
+        return max(((epoch, seq) for _, of, epoch, seq, _ in self._files() if of == store), default=(0, 0))
 
     def expire(self, today: date) -> int:
         """Remove the lists whose last day has passed, whatever key they are under; how many."""

@@ -204,7 +204,7 @@ class _Container:
             self._file.write(piece)
             digest.update(piece)
             size, crc = size + len(piece), zlib.crc32(piece, crc)
-            self._require_room()
+            _require_room(offset + size)
         self._file.seek(offset)
         self._file.write(local_header(name, crc, size))
         self._file.seek(0, os.SEEK_END)
@@ -214,8 +214,9 @@ class _Container:
     def close(self) -> None:
         """Write what stands at the end of a zip."""
         self._file.write(directory(self.members))
-        self._require_room()
+        _require_room(self._file.tell())
 
-    def _require_room(self) -> None:
-        if self._file.tell() >= TOO_LARGE:
-            raise EvidenceError("a bundle has less than 4 GiB; export a shorter period: --from, --to")
+
+def _require_room(end: int) -> None:
+    if end >= TOO_LARGE:
+        raise EvidenceError("a bundle has less than 4 GiB; export a shorter period: --from, --to")

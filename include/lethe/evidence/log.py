@@ -61,6 +61,7 @@ class Log:
 
     def __init__(self, conninfo: str) -> None:
         self._connection = Connection(self.name, conninfo)
+        self._locked: psycopg.Connection[tuple[Any, ...]] | None = None
 
     @property
     def store(self) -> Log:
@@ -108,9 +109,11 @@ class Log:
             if monotonic() > deadline:
                 raise EvidenceError(f"{self.name}: another run is sealing since {BUSY_SECONDS:.0f} s; try again later")
             sleep(0.1)
+        self._locked = self._connection.get()
         try:
             yield
         finally:
+            self._locked = None
             self._unlock()
 
     @telling
@@ -128,6 +131,8 @@ class Log:
         Forked for a line whose leaf does not say itself that it was written there.
         """
         conn, hashes = self._connection.get(), list[bytes]()
+        if conn is not self._locked:
+            raise EvidenceError(f"{self.name}: the connection was lost, and with it the lock on the log; run again")
         with conn.transaction():
             size = int(self._one("size")[0])
             frontier = Frontier.at(size, self.node)

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from lethe.deadlines import Period
-from lethe.errors import EvidenceError
+from lethe.errors import ReceiptError
 from lethe.evidence.leaf import Leaf, canonical
 from lethe.evidence.tree import Frontier, ProofError, inclusion_proof, leaf_hash, verify_inclusion
 from lethe.model import Organisation, Subjects
@@ -30,10 +30,6 @@ UNSAID = Period(days=90)
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _STORE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-class ReceiptError(EvidenceError):
-    """A receipt does not show what it should, or cannot be given; the message names no subject and no nonce."""
 
 
 class Committed(NamedTuple):

@@ -7,18 +7,23 @@ took them is planned as of now, never ahead of time, and goes its usual way; the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Literal
+from itertools import groupby
+from typing import Literal
 
+from lethe.deadlines import last_day
 from lethe.errors import Behind, ConfigError, LetheError
+from lethe.evidence.again import Erased, ReplayList
+from lethe.evidence.guard import require_current
+from lethe.evidence.outside import Head
 from lethe.evidence.restore import missing
 from lethe.evidence.seal import Sealing
 from lethe.model import Reason, Receipt
 from lethe.run import Lethe
-
-if TYPE_CHECKING:
-    from lethe.evidence.again import Erased
+from lethe.stores.postgres.connection import Connection
+from lethe.stores.postgres.receipts import Receipts
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,31 @@ def _replay(lethe: Lethe, each: Again, now: datetime, run: str, progress: Callab
         return Replayed(each.rule, "failed", each.rows, digest, why=(str(error),))
     state: Literal["done", "left"] = "left" if remaining.rows or remaining.detached else "done"
     return Replayed(each.rule, state, each.rows, digest, done.rows, done.reach, remaining.rows)
+
+
+def list_erased(lethe: Lethe, sealing: Sealing, listed: ReplayList, today: date) -> int:
+    """List outside whose records went since the last time, for each store with receipts and backups; how many batches.
+
+    To be done before what tells of them is signed, so that a store cannot be put back to before it unseen. What no
+    backup can hold any more is forgotten.
+    """
+    count, head = 0, sealing.outside.head() or Head()
+    for store in {rule.dataset.store: None for rule in lethe.policy.rules.values() if rule.receipts}:
+        backups = lethe.policy.stores[store].backups
+        if backups is None:
+            continue
+        require_current(head, lethe.outbox(store))
+        own = lethe.outbox(store).position().store
+        with closing(Connection(store, lethe.address(store))) as connection:
+            receipts = Receipts(connection)
+            gone = receipts.subjects_after(*listed.last(own))
+            receipts.forget(today)
+        for (epoch, seq, plan, rule), batch in groupby(gone, key=lambda each: each[:4]):
+            keys = tuple(each.subject for each in batch)
+            listed.add(Erased(own, epoch, seq, rule, plan, keys, last_day(today, backups)))
+            count += 1
+    listed.expire(today)
+    return count
 
 
 def found_again(lethe: Lethe, store: str, erased: Iterable[Erased], now: datetime) -> list[FoundAgain]:

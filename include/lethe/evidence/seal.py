@@ -10,6 +10,7 @@ Each step finds out how far the last one came, so any of them can be repeated, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -50,6 +51,23 @@ class Collected:
     unreachable: Mapping[str, str]
 
 
+class _Unanswered(Exception):
+    """An outbox does not answer. What goes wrong with the log itself is another matter, and ends the collecting."""
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    try:
+        yield
+    except StoreError as error:
+        raise _Unanswered(str(error)) from None
+
+
+def _leaves_after(outbox: Outbox, at: Position) -> list[bytes]:
+    with _asking():
+        return outbox.leaves_after(*at, limit=BATCH)
+
+
 class Sealing:
     """The log of a policy, with all that feeds it and all that it is kept against."""
 
@@ -70,14 +88,14 @@ class Sealing:
         An outbox that does not answer is left for the next time. Forked when one has another history than the log.
         """
         leaves, gaps, unreachable, wrong = 0, list[Gap](), dict[str, str](), list[EvidenceError]()
-        head = self.outside.head() or Head()
         with self.log.alone():
+            head = self.outside.head() or Head()
             self.require_history(head)
             done = self.log.positions()
             for outbox in self.outboxes.values():
                 try:
                     found = self._collect(outbox, head, done, progress)
-                except StoreError as error:
+                except _Unanswered as error:
                     unreachable[outbox.name] = str(error)
                 except EvidenceError as error:
                     wrong.append(error)
@@ -92,15 +110,17 @@ class Sealing:
     def _collect(
         self, outbox: Outbox, head: Head, done: Mapping[str, Position], progress: Callable[[int], None]
     ) -> tuple[int, list[Gap]]:
-        require_current(head, outbox)
-        store = outbox.position().store
-        at, count, gaps = done.get(store, (0, 0)), 0, list[Gap]()
-        if at != (0, 0) and outbox.leaf_at(*at) not in (None, self.log.leaf_from(store, at)):
+        with _asking():
+            require_current(head, outbox)
+            store = outbox.position().store
+            at, count, gaps = done.get(store, (0, 0)), 0, list[Gap]()
+            here = outbox.leaf_at(*at) if at != (0, 0) else None
+        if here is not None and here != self.log.leaf_from(store, at):
             raise Forked(
                 f"{outbox.name}: number {at[1]} of epoch {at[0]} is not the leaf that the log has from there; if the "
                 f"database was restored and went on, its owner declares it with `lethe restore {outbox.name}`"
             )
-        while lines := outbox.leaves_after(*at, limit=BATCH):
+        while lines := _leaves_after(outbox, at):
             self.log.append(lines)
             gaps += _gaps(outbox.name, at, lines)
             at, count = _place(lines[-1]), count + len(lines)
@@ -114,8 +134,8 @@ class Sealing:
 
         The head outside is written before the signature is kept inside: after a crash in between it is made good here.
         """
-        head = self.outside.head() or Head()
         with self.log.alone():
+            head = self.outside.head() or Head()
             self.require_history(head)
             self._use_key(key, head, run)
             size = self.log.size()
@@ -176,8 +196,8 @@ class Sealing:
 
     def rotate(self, old: SigningKey, new: SigningKey, run: str) -> None:
         """Bring in a new key, endorsed by the old one, which must be the one in use."""
-        head = self.outside.head() or Head()
         with self.log.alone():
+            head = self.outside.head() or Head()
             self.require_history(head)
             self._use_key(old, head, run)
             size = self.log.size()

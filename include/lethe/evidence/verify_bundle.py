@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shlex
 import shutil
@@ -43,7 +44,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 CODES = {"ok": 0, "invalid": 1, "unpinned": 3, "forked": 4, "stale": 5, "unanchored": 6, "incomplete": 7}
 USAGE = 2
-_PRECEDENCE = ("invalid", "forked", "incomplete", "stale", "unanchored", "unpinned")
+_PRECEDENCE = ("invalid", "forked", "incomplete", "stale", "unpinned", "unanchored")
 _MOST_FINDINGS = 100  # of one kind
 _BLOCK = 1 << 20
 _LONGEST_LINE = 1 << 22
@@ -730,7 +731,8 @@ def check_stamp(openssl: str, stamp: Stamp, ca: Path) -> datetime:
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, check=False, capture_output=True, text=True, errors="replace", timeout=60)
+    alone = {**os.environ, "OPENSSL_CONF": os.devnull, "LC_ALL": "C"}  # no settings of this machine have a say
+    return subprocess.run(command, check=False, capture_output=True, text=True, errors="replace", timeout=60, env=alone)
 
 
 # ---------------------------------------------------------------- the bundle as a whole
@@ -1194,7 +1196,10 @@ def _not_proven(audit: _Audit, kinds: set[str]) -> Iterator[str]:
 def _next(audit: _Audit, kinds: set[str], path: str) -> Iterator[str]:
     command = f"python verify_bundle.py {shlex.quote(path)}"
     if "invalid" in kinds:
-        yield "Ask for the file once more: it may have been damaged on its way. If it stays so, do not rely on it."
+        yield (
+            "Ask for the file once more: it may have been damaged on its way, or be of another log than you think. If "
+            "it stays so, do not rely on it."
+        )
         return
     if "forked" in kinds:
         yield "Keep this file and every checkpoint you hold: signed histories that contradict each other are evidence."

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from lethe.errors import ReceiptError
 from lethe.evidence.leaf import Place
-from lethe.evidence.receipts import Committed, ReceiptError, SubjectReceipt, path_to
+from lethe.evidence.receipts import Committed, SubjectReceipt, path_to
 from lethe.model import Receipt, Rule
 from lethe.sql import queries
 from lethe.stores.postgres.connection import Connection, telling
