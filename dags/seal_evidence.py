@@ -12,8 +12,8 @@ from lethe_airflow import seal, sweep
 RUNBOOK = """
 What a deed wrote down lies in its store's outbox until this DAG has sealed it: *collect* takes it over into the log in
 `lethe_evidence`, *checkpoint* signs the log after the commit, *anchor* brings the signature to every place outside that
-the policy names. *list_erased* keeps outside, encrypted, whose records went, where the policy gives receipts. *tell* says
-once a day that the log lives, and which rules should have run the day before and did not.
+the policy names. Before that *list_erased* keeps outside, encrypted, whose records went, where the policy gives
+receipts, and *tell* says once a day that the log lives, and which rules should have run the day before and did not.
 
 **Nothing here stops a sweep** but one thing: evidence that has waited longer than `evidence.stop_after` of the policy.
 `lethe evidence status` says what waits, and since when.

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from faults import NOW, again, leaves
-from lethe.errors import Behind, EvidenceError, Forked, StoreError
+from lethe.errors import Behind, ConfigError, EvidenceError, Forked, StoreError
 from lethe.evidence.keys import create_key
 from lethe.evidence.note import Checkpoint, open_note
 from lethe.evidence.tree import leaf_hash
@@ -194,6 +194,18 @@ def test_a_head_that_is_lost_or_half_written_stops_the_signing(firm: Company) ->
     head.unlink()
     with pytest.raises(Behind, match="the head tells of 0 leaves"):
         firm.seal()
+
+
+def test_without_the_head_that_was_there_nothing_is_done_in_the_stores(firm: Company) -> None:
+    firm.sweep()
+    firm.seal()
+    firm.seal()
+    firm.lethe.database.run("INSERT INTO customer VALUES (200, 'Kunde 200', '2020-01-01')")
+    plan = firm.lethe.plan("ex-customers", NOW, RUN)
+    (firm.outside.directory / "head.json").unlink()
+    with pytest.raises(ConfigError, match="it is gone, though checkpoints were signed"):
+        firm.lethe.act(plan.digest, 0, NOW, RUN)
+    assert firm.lethe.database.one("SELECT count(*) FROM customer WHERE id = 200") == 1
 
 
 def test_a_half_written_file_beside_the_head_is_nothing(firm: Company) -> None:

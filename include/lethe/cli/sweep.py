@@ -116,25 +116,13 @@ def _nothing(waiting: int) -> str:
 
 
 def _carry_out(lethe: Lethe, digest: str, now: datetime, run: str, *, quiet: bool) -> Iterator[dict[str, Any]]:
-    """Act on every shard, finish, verify and record; what was done of the plan, and what remains.
-
-    Nothing for a plan that was carried out before. What may not begin is no run, and is not recorded as one.
-    """
-    planned = lethe.may_act(digest, now)
-    if planned is None:
+    """What was done of a plan, and what remains; nothing for one that was carried out before."""
+    planned = lethe.state.plan(digest)
+    with _bar(planned, quiet=quiet) as advance:
+        remaining = lethe.carry_out(digest, now, run, advance)
+    if remaining is None:
         click.echo(f"plan {digest[:12]}: it was carried out before", err=quiet)
         return
-    lethe.begin(planned.rule, run, "started")
-    try:
-        with _bar(planned, quiet=quiet) as advance:
-            for shard in planned.survey.shards:
-                lethe.act(digest, shard.number, now, run, advance)
-        lethe.finish(digest, now, run)
-    except LetheError:
-        lethe.record(planned.rule, run, digest=digest, failed=True)
-        raise
-    remaining = lethe.verify(digest, run)
-    lethe.record(planned.rule, run, digest=digest, failed=bool(remaining.rows or remaining.detached))
     done = lethe.done(digest)
     if not quiet:
         line = f"{planned.rule}: {done.rows} rows, {done.reach} that followed, {done.batches} batches"

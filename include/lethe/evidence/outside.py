@@ -23,6 +23,8 @@ from typing import Any
 from lethe.errors import ConfigError
 
 VARIABLE = "LETHE_EVIDENCE_OUTSIDE"
+_FIRST = 2
+"""A run that is stopped while it signs for the first time leaves one checkpoint without a head; two have had one."""
 
 Position = tuple[int, int]
 """An epoch and a number in it: how far an outbox has come."""
@@ -73,7 +75,9 @@ class Outside:
             keys = tuple((str(vkey), endorsement, int(size)) for vkey, endorsement, size in told["keys"])
             return Head(int(told["size"]), bytes.fromhex(told["root"]), told["note"], outboxes, keys)
         except FileNotFoundError:
-            return None
+            if len(list(self.notes())) < _FIRST:
+                return None
+            problem = "it is gone, though checkpoints were signed"
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             problem = type(error).__name__
         raise ConfigError(
@@ -160,7 +164,9 @@ class Outside:
             told = json.loads(self._restore.read_text(encoding="utf-8"))
             return {"run": str(told["run"]), "found": int(told["found"]), "published": int(told["published"])}
         except FileNotFoundError:
-            return None
+            if len(list(self.notes())) < _FIRST:
+                return None
+            problem = "it is gone, though checkpoints were signed"
         except (OSError, ValueError, KeyError, TypeError) as error:
             problem = type(error).__name__
         raise ConfigError(
