@@ -59,3 +59,15 @@ def company(open_lethe: Callable[..., Lethe], tmp_path: Path, monkeypatch, activ
     lethe = open_lethe(activity, SCHEMA, evidence=EVIDENCE)
     key = create_key(tmp_path / "evidence.key", ORIGIN)
     return Company(lethe, lethe.sealing(), key, Outside(directory))
+
+
+def at_the_command_line(found: Company, tmp_path: Path, monkeypatch) -> Company:
+    """The same company, whose databases, key and one anchor the environment tells of."""
+    found.sealing.close()
+    (tmp_path / "archive").mkdir()
+    monkeypatch.setenv("AIRFLOW_CONN_ARCHIVE", f"file://{tmp_path / 'archive'}")
+    monkeypatch.setenv("LETHE_EVIDENCE_KEY_FILE", str(tmp_path / "evidence.key"))
+    monkeypatch.setenv("LETHE_POLICY", str(found.lethe.policy_dir))
+    for name, address in found.lethe.addresses.items():
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", address)
+    return found

@@ -15,21 +15,13 @@ from lethe.errors import Unsealed
 from lethe.evidence import verify_bundle
 from lethe.evidence.note import Checkpoint, sign_note
 from lethe.evidence.tree import Frontier, leaf_hash
-from sealing import Company, company
+from sealing import Company, at_the_command_line, company
 from support import ORIGIN
 
 
 @pytest.fixture
 def firm(open_lethe, tmp_path, monkeypatch) -> Company:
-    found = company(open_lethe, tmp_path, monkeypatch)
-    found.sealing.close()
-    (tmp_path / "archive").mkdir()
-    monkeypatch.setenv("AIRFLOW_CONN_ARCHIVE", f"file://{tmp_path / 'archive'}")
-    monkeypatch.setenv("LETHE_EVIDENCE_KEY_FILE", str(tmp_path / "evidence.key"))
-    monkeypatch.setenv("LETHE_POLICY", str(found.lethe.policy_dir))
-    for name, address in found.lethe.addresses.items():
-        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", address)
-    return found
+    return at_the_command_line(company(open_lethe, tmp_path, monkeypatch), tmp_path, monkeypatch)
 
 
 @pytest.fixture

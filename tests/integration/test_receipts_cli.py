@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from faults import ACTIVITY, answer
 from lethe.cli import main
 from lethe.evidence.again import ReplayList, load_replay_key
-from sealing import Company, company
+from sealing import Company, at_the_command_line, company
 
 RULE = ACTIVITY.replace("    then: delete\n", "    then: delete\n    receipts: subject\n")
 KEY = b64encode(secrets.token_bytes(32)).decode()
@@ -20,16 +20,8 @@ KEY = b64encode(secrets.token_bytes(32)).decode()
 
 @pytest.fixture
 def firm(open_lethe, tmp_path, monkeypatch) -> Company:
-    found = company(open_lethe, tmp_path, monkeypatch, RULE)
-    found.sealing.close()
-    (tmp_path / "archive").mkdir()
-    monkeypatch.setenv("AIRFLOW_CONN_ARCHIVE", f"file://{tmp_path / 'archive'}")
-    monkeypatch.setenv("LETHE_EVIDENCE_KEY_FILE", str(tmp_path / "evidence.key"))
     monkeypatch.setenv("LETHE_REPLAY_KEY", KEY)
-    monkeypatch.setenv("LETHE_POLICY", str(found.lethe.policy_dir))
-    for name, address in found.lethe.addresses.items():
-        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", address)
-    return found
+    return at_the_command_line(company(open_lethe, tmp_path, monkeypatch, RULE), tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ class Outside:
             if start >= first:  # kept by a run that was stopped before it signed: what it held may have changed since
                 stale.unlink()
         part.rename(folder / f"{first:012d}-{first + count:012d}-{day.isoformat()}")
-        _settle(folder)
+        settle(folder)
         return count
 
     def leaves(self, first: int, end: int) -> Iterator[bytes]:
@@ -191,10 +191,10 @@ def write_whole(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.rename(path)
-    _settle(path.parent)
+    settle(path.parent)
 
 
-def _settle(folder: Path) -> None:
+def settle(folder: Path) -> None:
     """A rename is on the disk when its folder is."""
     handle = os.open(folder, os.O_RDONLY)
     try:

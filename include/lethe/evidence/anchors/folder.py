@@ -15,6 +15,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from lethe.errors import AnchorConflict, ConfigError
 from lethe.evidence.anchors.failure import in_words, unreachable
+from lethe.evidence.outside import settle
 from lethe.model import AnchorSetting
 
 
@@ -79,7 +80,7 @@ def _lay_in_folder(folder: Path, name: str, content: bytes) -> bytes:
         finally:
             with suppress(OSError):
                 part.unlink()  # where nothing can be removed it stays, under a name that counts for nothing
-    _flush(folder)
+    settle(folder)
     return place.read_bytes()
 
 
@@ -89,15 +90,6 @@ def _write_through(path: Path, content: bytes) -> None:
         file.flush()
         os.fchmod(file.fileno(), 0o444)
         os.fsync(file.fileno())
-
-
-def _flush(folder: Path) -> None:
-    """So that the name outlives a crash too."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _storage(url: str) -> tuple[str, dict[str, Any]]:
