@@ -62,7 +62,7 @@ with DAG(
     },
 ):
     chosen = sweep.select(tuple(policy.rules))
-    swept = sweep.tell_sealing()
+    swept = [sweep.tell_sealing(), sweep.conclude()]
     for rule in policy.rules.values():
         with TaskGroup(rule.name, tooltip=f"{rule.obligation} {rule.title['en']}"):
             planned = sweep.plan(rule.name)

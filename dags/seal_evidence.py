@@ -25,18 +25,21 @@ out how far the last one came. An anchor that is down is tried again every hour,
 (`lethe restore`), then `lethe replay` deletes again what came back. Until then nothing is written or done there.
 """
 
+policy = sweep.policy()
+schedule = AssetOrTimeSchedule(
+    timetable=CronTriggerTimetable(
+        os.environ.get("LETHE_SEAL_AT", "17 * * * *"),
+        timezone=policy.organisation.zone.key,
+        run_immediately=timedelta(0),
+    ),
+    assets=[sweep.SWEPT],
+)
+
 with DAG(
     "seal_evidence",
     description="Collects, signs and anchors the evidence of all runs",
     doc_md=RUNBOOK,
-    schedule=AssetOrTimeSchedule(
-        timetable=CronTriggerTimetable(
-            os.environ.get("LETHE_SEAL_AT", "17 * * * *"),
-            timezone=sweep.policy().organisation.zone.key,
-            run_immediately=timedelta(0),
-        ),
-        assets=[sweep.SWEPT],
-    ),
+    schedule=schedule if policy.organisation.evidence else None,  # a policy may leave evidence where it is written
     catchup=False,
     is_paused_upon_creation=False,  # evidence that nobody seals stops the sweeps in the end
     max_active_runs=1,
@@ -54,4 +57,4 @@ with DAG(
         "execution_timeout": timedelta(hours=2),
     },
 ):
-    seal.tell() >> seal.list_erased() >> seal.collect() >> seal.checkpoint() >> seal.anchor()
+    seal.tell() >> seal.list_erased() >> seal.collect() >> seal.checkpoint() >> seal.anchor() >> seal.conclude()

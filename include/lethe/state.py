@@ -268,6 +268,12 @@ class State:
         return frozenset(rule for (rule,) in found)
 
     @telling
+    def rules_in_use(self, day: date, zone: ZoneInfo) -> frozenset[str]:
+        """The rules of the policy that came into use last before a calendar date."""
+        found = self._connection.get().execute(_SQL["rules_in_use"], {"day": day, "zone": zone.key}).fetchall()
+        return frozenset(rule for (rule,) in found)
+
+    @telling
     def first_used(self) -> datetime | None:
         """When a policy came into use here for the first time."""
         found = self._connection.get().execute(_SQL["first_used"]).fetchone()

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from airflow.sdk import task
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from lethe import clock
 from lethe.run import Lethe
@@ -31,9 +31,12 @@ def sealing_at_work() -> Iterator[tuple[Lethe, Any]]:
 @task
 def tell() -> None:
     """Once a day: that the log lives, and what of yesterday's sweep did not run."""
+    from lethe.evidence.restore import tell_of_log
+
     run = uuid4().hex
     with sealing_at_work() as (lethe, sealing):
         today, zone = lethe.today(clock.now()), lethe.policy.organisation.zone
+        tell_of_log(sealing)
         sealing.heartbeat(today, run)
         days = sealing.manifest(today, zone, scheduled_on, run)
     log.info("%d days told of", days)
@@ -49,28 +52,30 @@ def scheduled_on(day: date) -> tuple[str, ...]:
     return tuple(policy().rules) if tick.astimezone(zone).date() == day else ()
 
 
-@task
+@task(trigger_rule="all_done")
 def list_erased() -> None:
     """Keep outside, encrypted, whose records went, where the policy gives receipts: a restored store has lost that."""
     from lethe.evidence.again import ReplayList, load_replay_key
     from lethe.evidence.replay import list_erased
 
     with sealing_at_work() as (lethe, sealing):
-        count = 0
-        if any(rule.receipts for rule in lethe.policy.rules.values()):
-            listed = ReplayList(sealing.outside, load_replay_key(os.environ))
-            count = list_erased(lethe, sealing, listed, lethe.today(clock.now()))
+        today = lethe.today(clock.now())
+        count = list_erased(lethe, sealing, lambda: ReplayList(sealing.outside, load_replay_key(os.environ)), today)
     log.info("%d batches listed", count)
 
 
 @task(trigger_rule="all_done")
 def collect() -> None:
-    """Take over what the outboxes hold into the log; one that does not answer fails the task when the rest is in."""
+    """Take over what the outboxes hold into the log; fails, when the rest is in, for what is silent or was removed."""
     with sealing_at_work() as (_, sealing):
         found = sealing.collect()
     log.info("%d leaves collected", found.leaves)
-    for gap in found.gaps:
-        log.error("%s: leaves %d to %d of epoch %d are gone", gap.outbox, gap.first, gap.last, gap.epoch)
+    wrong = [
+        f"{gap.outbox}: leaves {gap.first} to {gap.last} of epoch {gap.epoch} are gone; rows were removed"
+        for gap in found.gaps
+    ]
+    if wrong:
+        raise AirflowFailException("; ".join([*wrong, *found.unreachable.values()]))  # to try again finds them gone
     if found.unreachable:
         raise AirflowException("; ".join(found.unreachable.values()))
 
@@ -95,3 +100,12 @@ def anchor() -> None:
         log.info("anchor %s: %s", name, why or "has the checkpoint")
     if failed := [f"anchor {name}: {why}" for name, why in told.items() if why]:
         raise AirflowException("; ".join(failed))
+
+
+@task(trigger_rule="all_done")
+def conclude(*, ti: Any, dag_run: Any) -> None:
+    """Fail when a step did: the last one alone would not tell."""
+    steps = ["tell", "list_erased", "collect", "checkpoint", "anchor"]
+    found = ti.get_task_states(dag_run.dag_id, task_ids=steps, run_ids=[dag_run.run_id]).get(dag_run.run_id, {})
+    if failed := [step for step in steps if found.get(step) in ("failed", "upstream_failed")]:
+        raise AirflowFailException(f"{', '.join(failed)} failed; the last line of its log says why")

@@ -82,7 +82,8 @@ def test_a_misspelled_parameter_is_refused_by_name(dags: dict) -> None:
 
 
 def test_no_rule_waits_for_another_rule(dags: dict) -> None:
-    tasks = [task for task in dags["retention_sweep"].tasks if task.task_id != "tell_sealing"]  # after all of them
+    last = ("tell_sealing", "conclude")
+    tasks = [task for task in dags["retention_sweep"].tasks if task.task_id not in last]
     for task in tasks:
         rule = task.task_id.rpartition(".")[0]
         assert all(up == "select" or up.startswith(f"{rule}.") for up in task.upstream_task_ids), task.task_id
@@ -91,7 +92,7 @@ def test_no_rule_waits_for_another_rule(dags: dict) -> None:
 def test_sealing_goes_on_whatever_a_step_before_it_came_to_and_is_never_switched_off_at_first(dags: dict) -> None:
     sealing = dags["seal_evidence"]
     steps = [task.task_id for task in sealing.topological_sort()]
-    assert steps == ["tell", "list_erased", "collect", "checkpoint", "anchor"]
+    assert steps == ["tell", "list_erased", "collect", "checkpoint", "anchor", "conclude"]
     assert {sealing.get_task(step).trigger_rule for step in ("collect", "checkpoint")} == {"all_done"}
     assert sealing.is_paused_upon_creation is False
     assert sealing.max_active_runs == 1
@@ -102,6 +103,8 @@ def test_the_end_of_every_sweep_is_told_to_sealing_even_of_one_that_failed(dags:
     assert told.trigger_rule == "all_done"
     assert told.upstream_task_ids == {f"{rule}.record" for rule in policy().rules}
     assert [asset.name for asset in told.outlets] == ["lethe_swept"]
+    assert dags["retention_sweep"].get_task("conclude").trigger_rule == "none_failed"
+    assert {task.task_id for task in dags["retention_sweep"].leaves} == {"tell_sealing", "conclude"}
 
 
 @pytest.mark.parametrize(

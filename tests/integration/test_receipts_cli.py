@@ -4,14 +4,18 @@ import json
 import secrets
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from faults import ACTIVITY, answer
+from lethe import clock
 from lethe.cli import main
 from lethe.evidence.again import ReplayList, load_replay_key
+from lethe.evidence.replay import list_erased
 from sealing import Company, at_the_command_line, company
 
 RULE = ACTIVITY.replace("    then: delete\n", "    then: delete\n    receipts: subject\n")
@@ -61,7 +65,7 @@ def test_whose_records_went_is_listed_outside_and_encrypted_once(firm: Company, 
         assert say("evidence", "seal").exit_code == 0
     listed = list(ReplayList(firm.outside, load_replay_key({"LETHE_REPLAY_KEY": KEY})).read(store_of(firm)))
     assert sorted(int(key) for each in listed for key in each.keys) == list(range(1, 61))
-    (file,) = (firm.outside.directory / "again").iterdir()
+    (file,) = (firm.outside.directory / "again").glob("[0-9a-f]*-*")
     assert b'"keys"' not in file.read_bytes()
 
 
@@ -112,3 +116,24 @@ def test_nobody_is_named_where_they_need_not_be(firm: Company, say) -> None:
     outside = [file.read_bytes() for file in firm.outside.directory.rglob("*") if file.is_file()]
     assert "4711" not in str(leaves)
     assert b"4711007" not in b"".join(outside)
+
+
+def test_what_is_over_is_not_listed_again_and_receipts_nobody_can_ask_for_are_forgotten(firm: Company, say) -> None:
+    firm.sweep()
+    say("evidence", "seal")
+    lists = ReplayList(firm.outside, load_replay_key({"LETHE_REPLAY_KEY": KEY}))
+    with closing(firm.lethe.sealing()) as sealing:
+        today = firm.lethe.today(clock.now())
+        assert lists.expire(today + timedelta(days=60)) == 1
+        assert list_erased(firm.lethe, sealing, lambda: lists, today + timedelta(days=60)) == 0
+        assert firm.lethe.database.one("SELECT count(*) FROM lethe.receipt") == 60
+        list_erased(firm.lethe, sealing, lambda: lists, today + timedelta(days=100))
+    assert firm.lethe.database.one("SELECT count(*) FROM lethe.receipt") == 0
+
+
+def test_a_replay_without_its_key_says_what_it_did_not_look_for(firm: Company, say, monkeypatch) -> None:
+    firm.sweep()
+    say("evidence", "seal")
+    monkeypatch.delenv("LETHE_REPLAY_KEY")
+    said = say("replay", "crm")
+    assert (said.exit_code, "was not looked for" in said.stdout) == (3, True)

@@ -9,10 +9,14 @@ import psycopg
 import pytest
 
 from faults import NOW, again, leaves
+from lethe import clock
 from lethe.errors import Behind, ConfigError, EvidenceError, Forked, StoreError
 from lethe.evidence.keys import create_key
 from lethe.evidence.note import Checkpoint, open_note
+from lethe.evidence.restore import declare_restore
 from lethe.evidence.tree import leaf_hash
+from lethe.stores.postgres.connection import Connection
+from lethe.stores.postgres.outbox import Outbox
 from sealing import RUN, TODAY, Company, company
 from support import ORIGIN
 
@@ -324,3 +328,49 @@ def test_a_lost_connection_to_the_log_ends_the_collecting_for_with_it_the_lock_i
 def test_leaves_are_added_under_the_lock_alone(firm: Company) -> None:
     with pytest.raises(EvidenceError, match="and with it the lock"):
         firm.sealing.log.append([])
+
+
+def test_a_store_that_was_replaced_under_its_name_is_not_acted_on_until_that_is_declared(firm: Company) -> None:
+    """As after a restore from before Lethe came: another id, an empty outbox."""
+    firm.sweep()
+    firm.seal()
+    firm.lethe.database.run("DELETE FROM lethe.outbox; UPDATE lethe.store SET seq = 0, id = gen_random_uuid()")
+    with pytest.raises(Behind, match="the database was replaced"):
+        firm.collect()
+    with closing(firm.lethe.sealing()) as sealing, closing(owners(firm)) as owner:
+        sealing.outboxes = {**sealing.outboxes, "crm": owner}
+        declared = declare_restore(sealing, "crm", RUN)
+    assert (declared.found, declared.published, declared.epoch) == (0, 1, 2)
+    firm.lethe.state.outbox.write_once("heartbeat/more", lambda place: beat(place, 1))
+    assert firm.seal().size == firm.outside.head().size
+
+
+def owners(firm: Company) -> Outbox:
+    return Outbox(Connection("crm", firm.lethe.database.conninfo()))
+
+
+def test_rows_that_were_removed_at_either_end_of_an_outbox_are_gaps_too(firm: Company) -> None:
+    firm.sweep()
+    firm.lethe.state_database.run("DELETE FROM lethe.outbox WHERE seq = 1; DELETE FROM lethe.outbox WHERE seq = 6")
+    found = [(gap.first, gap.last) for gap in firm.collect().gaps]
+    assert found == [(1, 1), (6, 6)]
+
+
+def test_a_key_that_signed_before_does_not_come_back(firm: Company, tmp_path) -> None:
+    firm.sweep()
+    firm.seal()
+    new = create_key(tmp_path / "new.key", ORIGIN)
+    firm.sealing.rotate(firm.key, new, RUN)
+    for key in (firm.key, new):
+        with pytest.raises(EvidenceError, match="has signed before"):
+            firm.sealing.rotate(new, key, RUN)
+
+
+def test_a_manifest_misses_no_rule_that_no_policy_had_on_that_day(firm: Company) -> None:
+    firm.lethe.plan("ex-customers", NOW, RUN)
+    firm.lethe.state_database.run("UPDATE lethe.policy SET first_used = first_used - interval '3 days'")
+    today = firm.lethe.today(clock.now())
+    zone = firm.lethe.policy.organisation.zone
+    firm.sealing.manifest(today, zone, lambda _: ("ex-customers", "a-new-rule"), RUN)
+    told = [leaf for leaf in leaves(firm.lethe.state_database) if leaf["kind"] == "manifest"]
+    assert [(leaf["expected"], leaf["missing"]) for leaf in told] == [(["ex-customers"], ["ex-customers"])] * 2

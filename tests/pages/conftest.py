@@ -94,6 +94,6 @@ def planned(web: WebServer) -> Plan:
         return conninfo_from_environment(connection, addresses)
 
     build({"contact-centre": web.admin_conninfo("demo_contact_centre")})
-    with Lethe.open(POLICY, conninfo) as lethe, web.postgres().admin("demo_contact_centre") as store:
+    with Lethe.open(POLICY, conninfo, addresses) as lethe, web.postgres().admin("demo_contact_centre") as store:
         store.execute(grants(lethe.policy, lethe.policy.stores["contact-centre"]))
         return lethe.plan("call-log-90-days", NOW, "run")

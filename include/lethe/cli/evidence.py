@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
 import click
@@ -26,6 +26,8 @@ from lethe.sql import script
 
 if TYPE_CHECKING:
     from lethe.evidence.seal import Sealing
+
+T = TypeVar("T")
 
 
 @click.group()
@@ -65,44 +67,54 @@ def seal(directory: Path, as_json: bool) -> None:
     """
     from lethe.evidence.anchors.address import anchor_address_from_environment
     from lethe.evidence.keys import load_key
+    from lethe.evidence.restore import tell_of_log
+    from lethe.evidence.seal import Collected
 
-    run = uuid4().hex
+    run, problems = uuid4().hex, list[str]()
     with opened(directory) as (lethe, sealing):
         today = lethe.today(clock.now())
         key = load_key(sealing.setting.origin, os.environ)
-        sealing.heartbeat(today, run)
-        unlisted = _list_erased(lethe, sealing, today)
+        _try(problems, lambda: sealing.heartbeat(today, run))
+        _try(problems, lambda: tell_of_log(sealing))
+        _try(problems, lambda: _list_erased(lethe, sealing, today))
         with counting("leaves", quiet=as_json) as progress:
-            collected = sealing.collect(progress)
+            collected = _try(problems, lambda: sealing.collect(progress)) or Collected(0, (), {})
         sealed = sealing.checkpoint(key, run, today)
         anchored = sealing.anchor(anchor_address_from_environment, run)
-    gaps = [f"{gap.outbox}: leaves {gap.first} to {gap.last} of epoch {gap.epoch} are gone" for gap in collected.gaps]
-    failed = [*unlisted, *collected.unreachable.values(), *(why for why in anchored.values() if why), *gaps]
-    size = sealed.size if sealed else 0
+    problems += collected.unreachable.values()
+    problems += [
+        f"{gap.outbox}: leaves {gap.first} to {gap.last} of epoch {gap.epoch} are gone" for gap in collected.gaps
+    ]
+    size, failed = sealed.size if sealed else 0, [why for why in anchored.values() if why]
     if as_json:
         told = {"collected": collected.leaves, "size": size, "root": sealed.root.hex() if sealed else None}
-        click.echo(json.dumps({**told, "anchored": anchored, "problems": failed}, ensure_ascii=False, indent=2))
+        everything = {**told, "anchored": anchored, "problems": [*problems, *failed]}
+        click.echo(json.dumps(everything, ensure_ascii=False, indent=2))
     else:
         click.echo(f"{collected.leaves} leaves collected; {size} are signed")
         for name, why in anchored.items():
             click.echo(f"anchor {name}: {why or 'has the checkpoint'}")
-        for problem in (*unlisted, *collected.unreachable.values(), *gaps):
+        for problem in problems:
             click.echo(problem)
-    if failed:
+    if problems or failed:
         raise SystemExit(1)
 
 
-def _list_erased(lethe: Lethe, sealing: Sealing, today: date) -> list[str]:
-    """List outside whose records went; what keeps it from that, in words."""
+def _try(problems: list[str], work: Callable[[], T]) -> T | None:
+    """What the work gives; None when it fails, and why goes to the problems: the rest is done nonetheless."""
+    try:
+        return work()
+    except LetheError as error:
+        problems.append(str(error))
+        return None
+
+
+def _list_erased(lethe: Lethe, sealing: Sealing, today: date) -> int:
+    """List outside whose records went."""
     from lethe.evidence.again import ReplayList, load_replay_key
     from lethe.evidence.replay import list_erased
 
-    try:
-        if any(rule.receipts for rule in lethe.policy.rules.values()):
-            list_erased(lethe, sealing, ReplayList(sealing.outside, load_replay_key(os.environ)), today)
-    except LetheError as error:
-        return [str(error)]
-    return []
+    return list_erased(lethe, sealing, lambda: ReplayList(sealing.outside, load_replay_key(os.environ)), today)
 
 
 @evidence.command()
@@ -200,7 +212,10 @@ def export(
         limits = Limits(first.date() if first else None, last.date() if last else None, activity)
         signer = load_key(sealing.setting.origin, os.environ)
         material = sealing.material(limits, clock.now(), progress)
-        write_bundle(file, material, signer)
+        try:
+            write_bundle(file, material, signer)
+        except OSError as error:
+            raise click.UsageError(f"{file}: cannot be written ({error.strerror})") from None
     size = material.checkpoints[-1].size
     if as_json:
         told = {"file": str(file), "bytes": file.stat().st_size, "size": size, "key": str(signer.verifier)}

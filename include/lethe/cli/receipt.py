@@ -80,4 +80,7 @@ def _subject() -> str:
     """The key of a record, from standard input; asked for on a terminal."""
     if sys.stdin.isatty():
         return str(click.prompt("key of the record", hide_input=True))
-    return sys.stdin.readline().rstrip("\n")
+    try:
+        return sys.stdin.readline().rstrip("\n").encode().decode()
+    except UnicodeError:
+        raise click.UsageError("found a key that is no text in UTF-8, expected that of a record") from None

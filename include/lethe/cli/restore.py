@@ -14,6 +14,7 @@ import click
 from lethe import clock
 from lethe.cli.options import open_lethe
 from lethe.cli.policy import directory_option, json_option
+from lethe.errors import ConfigError
 
 
 @click.command()
@@ -54,19 +55,24 @@ def replay(store: str, directory: Path, as_json: bool) -> None:
     plan past its limits waits for a person. Records of people with receipts are looked for by their keys; those that
     are back and not due by their data are for a person to decide. Exit 3 when something waits for a person.
     """
-    from lethe.evidence.again import FILE_VARIABLE, VARIABLE, ReplayList, load_replay_key
-    from lethe.evidence.replay import found_again
+    from lethe.evidence.again import Erased, ReplayList, load_replay_key
+    from lethe.evidence.replay import found_again, to_replay
     from lethe.evidence.replay import replay as replay_store
 
     with open_lethe(directory) as lethe, closing(lethe.sealing()) as sealing:
-        now = clock.now()
+        now, unread = clock.now(), list[str]()
+        to_replay(lethe, sealing, store)  # first of all: is the restore declared?
+        erased = list[Erased]()
+        try:
+            if (sealing.outside.directory / "again").is_dir():
+                listed = ReplayList(sealing.outside, load_replay_key(os.environ))
+                erased = list(listed.read(lethe.outbox(store).position().store))
+        except ConfigError as error:
+            unread.append(f"whose records with receipts are back was not looked for: {error}")
         done = replay_store(lethe, sealing, store, now, uuid4().hex)
-        back = []
-        if os.environ.get(VARIABLE) or os.environ.get(FILE_VARIABLE):
-            listed = ReplayList(sealing.outside, load_replay_key(os.environ))
-            back = found_again(lethe, store, listed.read(lethe.outbox(store).position().store), now)
+        back = found_again(lethe, store, erased, now)
     if as_json:
-        told = {"rules": [asdict(each) for each in done], "erased": [asdict(each) for each in back]}
+        told = {"rules": [asdict(each) for each in done], "erased": [asdict(each) for each in back], "unread": unread}
         click.echo(json.dumps(told, indent=2, default=str))
     else:
         for each in done:
@@ -75,9 +81,11 @@ def replay(store: str, directory: Path, as_json: bool) -> None:
         for found in back:
             why = found.why or f"{found.due} due, {found.held} held, {found.kept} not due by their data"
             click.echo(f"{found.rule}: of {found.listed} records with receipts there are again: {why}")
+        for problem in unread:
+            click.echo(problem)
         if not done:
             click.echo(f"{store}: nothing had been done there since the backup")
     if any(each.state == "failed" for each in done):
         raise SystemExit(5)
-    if any(each.state not in ("done", "nothing") for each in done) or any(f.kept or f.why for f in back):
+    if any(each.state not in ("done", "nothing") for each in done) or any(f.kept or f.why for f in back) or unread:
         raise SystemExit(3)

@@ -111,8 +111,15 @@ class ReplayList:
                 yield Erased(of, epoch, seq, told["rule"], told["plan"], tuple(told["keys"]), until)
 
     def last(self, store: str) -> Position:
-        """The place of the last batch of a store that is listed; (0, 0) when none is."""
-        return max(((epoch, seq) for _, of, epoch, seq, _ in self._files() if of == store), default=(0, 0))
+        """How far a store's batches were listed, also those whose lists are over; (0, 0) when none ever was."""
+        mark = self._folder / f"upto-{store}"
+        epoch, seq = mark.read_text().split() if mark.exists() else ("0", "0")
+        return int(epoch), int(seq)
+
+    def listed(self, store: str, place: Position) -> None:
+        """Keep that a store's batches are listed up to a place."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        write_whole(self._folder / f"upto-{store}", b"%d %d\n" % place)
 
     def expire(self, today: date) -> int:
         """Remove the lists whose last day has passed, whatever key they are under; how many."""

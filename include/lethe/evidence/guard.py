@@ -13,6 +13,13 @@ from lethe.stores.postgres.outbox import Outbox
 def require_current(head: Head, outbox: Outbox) -> Position:
     """How far the outbox was sealed; Behind when its database holds less than that."""
     place = outbox.position()
+    known = head.stores.get(outbox.name, place.store)
+    if known != place.store and place.epoch == 1:
+        raise Behind(
+            f"{outbox.name}: found the store {place.store}, but evidence was published of {known} under this name; the "
+            "database was replaced, or restored from before Lethe came: its owner declares it with "
+            f"`lethe restore {outbox.name}`, and until then nothing is done there"
+        )
     published = head.position(place.store)
     if (place.epoch, place.seq) < published:
         raise Behind(

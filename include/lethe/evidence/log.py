@@ -159,6 +159,7 @@ class Log:
             return
         raise problem
 
+    @telling
     def node(self, level: int, index: int) -> bytes:
         """The hash of a complete node; EvidenceError when it is not there."""
         found = self._connection.get().execute(_SQL["node"], {"level": level, "index": index}).fetchone()
@@ -189,9 +190,7 @@ class Log:
     def hashes(self, first: int, end: int) -> bytes:
         """The leaf hashes from `first` to before `end` as they are stored, one after the other."""
         found = bytearray()
-        for start, hashes in self._connection.get().execute(_SQL["hashes"], {"level": 0, "first": first}):
-            if start >= end:
-                break
+        for start, hashes in self._connection.get().execute(_SQL["hashes"], {"level": 0, "first": first, "end": end}):
             found += hashes[max(0, first - start) * _HASH : (end - start) * _HASH]
         return bytes(found)
 

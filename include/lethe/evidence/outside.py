@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -40,6 +41,8 @@ class Head:
     outboxes: Mapping[str, Position] = field(default_factory=dict)
     keys: tuple[tuple[str, str | None, int], ...] = ()
     """Each with the endorsement by the one before it, and the size of the log when it came into use."""
+    stores: Mapping[str, str] = field(default_factory=dict)
+    """The id that each database had, by its name in the policy."""
 
     def position(self, store: str) -> Position:
         """How far an outbox was sealed; (0, 0) for one that never was."""
@@ -73,12 +76,15 @@ class Outside:
             told = json.loads(self._head.read_text(encoding="utf-8"))
             outboxes = {store: (int(epoch), int(seq)) for store, (epoch, seq) in told["outboxes"].items()}
             keys = tuple((str(vkey), endorsement, int(size)) for vkey, endorsement, size in told["keys"])
-            return Head(int(told["size"]), bytes.fromhex(told["root"]), told["note"], outboxes, keys)
+            size, root, stores = int(told["size"]), bytes.fromhex(told["root"]), dict(told["stores"])
+            return Head(size, root, told["note"], outboxes, keys, stores)
         except FileNotFoundError:
             if len(list(self.notes())) < _FIRST:
                 return None
             problem = "it is gone, though checkpoints were signed"
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except OSError as error:
+            raise ConfigError(f"{self._head}: {error.strerror}; let this process read it") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             problem = type(error).__name__
         raise ConfigError(
             f"{self._head}: cannot be read as the head of the evidence ({problem}); put it back from its own backup, "
@@ -89,7 +95,8 @@ class Outside:
         """Make this the head, all of it or not at all; signed on `day`."""
         self.keep_note(head.size, head.note, day)
         told = {"size": head.size, "root": head.root.hex(), "note": head.note, "keys": head.keys}
-        write_whole(self._head, json.dumps({**told, "outboxes": head.outboxes}, indent=1).encode())
+        told |= {"outboxes": head.outboxes, "stores": head.stores}
+        write_whole(self._head, json.dumps(told, indent=1).encode())
 
     def keep_note(self, size: int, note: str, day: date) -> None:
         """Keep a checkpoint that was signed on `day`."""
@@ -164,9 +171,7 @@ class Outside:
             told = json.loads(self._restore.read_text(encoding="utf-8"))
             return {"run": str(told["run"]), "found": int(told["found"]), "published": int(told["published"])}
         except FileNotFoundError:
-            if len(list(self.notes())) < _FIRST:
-                return None
-            problem = "it is gone, though checkpoints were signed"
+            return None
         except (OSError, ValueError, KeyError, TypeError) as error:
             problem = type(error).__name__
         raise ConfigError(
@@ -185,7 +190,7 @@ class Outside:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file, all of it or not at all."""
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")  # two hosts may write the same
     with part.open("wb") as file:
         file.write(content)
         file.flush()

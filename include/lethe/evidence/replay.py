@@ -13,7 +13,7 @@ from datetime import date, datetime
 from itertools import groupby
 from typing import Literal
 
-from lethe.deadlines import last_day
+from lethe.deadlines import Period, last_day
 from lethe.errors import Behind, ConfigError, LetheError
 from lethe.evidence.again import Erased, ReplayList
 from lethe.evidence.guard import require_current
@@ -141,28 +141,40 @@ def _replay(lethe: Lethe, each: Again, now: datetime, run: str, progress: Callab
     return Replayed(each.rule, state, each.rows, digest, done.rows, done.reach, remaining.rows)
 
 
-def list_erased(lethe: Lethe, sealing: Sealing, listed: ReplayList, today: date) -> int:
+def list_erased(lethe: Lethe, sealing: Sealing, listed: Callable[[], ReplayList], today: date) -> int:
     """List outside whose records went since the last time, for each store with receipts and backups; how many batches.
 
     To be done before what tells of them is signed, so that a store cannot be put back to before it unseen. What no
-    backup can hold any more is forgotten.
+    backup can hold any more is forgotten, and so are receipts that nobody can ask for any more. `listed` opens the
+    lists, and is asked only when there is something to list. A store that fails is told when the others are done.
     """
-    count, head = 0, sealing.outside.head() or Head()
-    for store in {rule.dataset.store: None for rule in lethe.policy.rules.values() if rule.receipts}:
-        backups = lethe.policy.stores[store].backups
-        if backups is None:
-            continue
-        require_current(head, lethe.outbox(store))
-        own = lethe.outbox(store).position().store
-        with closing(Connection(store, lethe.address(store))) as connection:
-            receipts = Receipts(connection)
-            gone = receipts.subjects_after(*listed.last(own))
-            receipts.forget(today)
-        for (epoch, seq, plan, rule), batch in groupby(gone, key=lambda each: each[:4]):
-            keys = tuple(each.subject for each in batch)
-            listed.add(Erased(own, epoch, seq, rule, plan, keys, last_day(today, backups)))
-            count += 1
-    listed.expire(today)
+    count, head, failed = 0, sealing.outside.head() or Head(), list[LetheError]()
+    for name, store in lethe.policy.stores.items():
+        try:
+            require_current(head, lethe.outbox(name))
+            count += _list(lethe, name, listed, store.backups, today)
+        except LetheError as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
+    return count
+
+
+def _list(lethe: Lethe, name: str, listed: Callable[[], ReplayList], backups: Period | None, today: date) -> int:
+    count, store = 0, lethe.outbox(name).position().store
+    with closing(Connection(name, lethe.address(name))) as connection:
+        receipts = Receipts(connection)
+        receipts.forget(today)
+        if backups is None or not receipts.subjects_after(0, 0):
+            return 0
+        lists = listed()
+        gone = receipts.subjects_after(*lists.last(store))
+    for (epoch, seq, plan, rule), batch in groupby(gone, key=lambda each: each[:4]):
+        keys = tuple(each.subject for each in batch)
+        lists.add(Erased(store, epoch, seq, rule, plan, keys, last_day(today, backups)))
+        lists.listed(store, (epoch, seq))
+        count += 1
+    lists.expire(today)
     return count
 
 

@@ -73,7 +73,7 @@ def _declare_outbox(sealing: Sealing, outbox: Outbox, run: str) -> Declared:
             shared,
             lambda place: restore_leaf(place, run, database=database, found=shared[1], published=published[1]),
         )
-        if database == "state" and _told_of_log(sealing):
+        if database == "state" and tell_of_log(sealing):
             notes.append(_LOG_TOLD)
     if strayed:
         notes.append(_STRAYED.format(strayed))
@@ -89,6 +89,9 @@ def missing(sealing: Sealing, outbox: Outbox) -> Position | None:
     head = sealing.outside.head() or Head()
     sealing.require_history(head)
     here = outbox.position()
+    known = head.stores.get(outbox.name, here.store)
+    if known != here.store and here.epoch == 1:
+        return head.position(known)
     last = max(sealing.log.positions().get(here.store, (0, 0)), head.position(here.store))
     if (here.epoch, here.seq) < last:
         return last
@@ -173,7 +176,7 @@ def _declare_log(sealing: Sealing, run: str) -> Declared:
             if before is None:
                 outside.forget_restore()
             raise
-        if _told_of_log(sealing) is False:
+        if tell_of_log(sealing) is False:
             notes.append(_LOG_UNTOLD)
     return Declared(LOG, "log", found, published, put_back=put_back, notes=(*notes, _SEAL))
 
@@ -193,7 +196,7 @@ def _readable(outside: Outside) -> Head:
         return Head()
 
 
-def _told_of_log(sealing: Sealing) -> bool | None:
+def tell_of_log(sealing: Sealing) -> bool | None:
     """Write down an open restore of the log; False while lethe_state cannot be written, None when none is open."""
     told = sealing.outside.restore()
     if told is None:
@@ -276,7 +279,8 @@ def _rebuild(sealing: Sealing, last: Sealed) -> None:
             outside.keep_note(each.size, each.note, each.at.date())
     for anchored in log.anchors():
         outside.keep_token(anchored.anchor, anchored.kind, anchored.size, anchored.token)
-    outside.publish(Head(last.size, last.root, last.note, log.positions_before(last.size), keys), day)
+    outboxes = log.positions_before(last.size)
+    outside.publish(Head(last.size, last.root, last.note, outboxes, keys, sealing.store_ids(outboxes)), day)
 
 
 def _line(leaf: bytes) -> bytes:

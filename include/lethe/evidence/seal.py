@@ -10,7 +10,7 @@ Each step finds out how far the last one came, so any of them can be repeated, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -28,6 +28,7 @@ from lethe.model import Evidence
 from lethe.state import State
 from lethe.stores.postgres.outbox import Outbox
 
+_BEGINNING: Position = (1, 0)
 BATCH = 50_000
 """Leaves that are taken over in one transaction."""
 
@@ -101,8 +102,9 @@ class Sealing:
                     wrong.append(error)
                 else:
                     leaves, gaps = leaves + found[0], [*gaps, *found[1]]
-            for digest, body in self.state.policies(self.log.policies()):
-                self.log.add_policy(digest, body)
+            if self.state.name not in unreachable:
+                for digest, body in self.state.policies(self.log.policies()):
+                    self.log.add_policy(digest, body)
         if wrong:
             raise wrong[0]
         return Collected(leaves, tuple(gaps), unreachable)
@@ -112,8 +114,9 @@ class Sealing:
     ) -> tuple[int, list[Gap]]:
         with _asking():
             require_current(head, outbox)
-            store = outbox.position().store
-            at, count, gaps = done.get(store, (0, 0)), 0, list[Gap]()
+            end = outbox.position()
+            store, count, gaps = end.store, 0, list[Gap]()
+            at = done.get(store, (0, 0))
             here = outbox.leaf_at(*at) if at != (0, 0) else None
         if here is not None and here != self.log.leaf_from(store, at):
             raise Forked(
@@ -122,9 +125,12 @@ class Sealing:
             )
         while lines := _leaves_after(outbox, at):
             self.log.append(lines)
-            gaps += _gaps(outbox.name, at, lines)
+            gaps += _gaps(outbox.name, at if any(at) else _BEGINNING, lines)
             at, count = _place(lines[-1]), count + len(lines)
             progress(len(lines))
+        last = at if any(at) else _BEGINNING
+        if end.epoch == last[0] and end.seq > last[1]:
+            gaps.append(Gap(outbox.name, end.epoch, last[1] + 1, end.seq))
         return count, gaps
 
     # -- checkpoint -------------------------------------------------------------------------------------------
@@ -150,10 +156,19 @@ class Sealing:
         root = self.log.root(size)
         note = sign_note(Checkpoint(self.setting.origin, size, root).text(), key)
         self.outside.keep_leaves(head.size, self.log.leaves(head.size, size), today)
-        new = Head(size, root, note, {**head.outboxes, **self.log.positions()}, self.log.key_chain())
+        outboxes = {**head.outboxes, **self.log.positions()}
+        new = Head(size, root, note, outboxes, self.log.key_chain(), {**head.stores, **self.store_ids(outboxes)})
         self.outside.publish(new, today)
         self.outside.forget(cutoff(today, self.setting.backups))
         return new
+
+    def store_ids(self, sealed: Mapping[str, Position]) -> dict[str, str]:
+        """The ids of the databases that something was sealed of, by their names; of those that answer."""
+        found = dict[str, str]()
+        for name, outbox in self.outboxes.items():
+            with suppress(StoreError):
+                found[name] = outbox.position().store
+        return {name: store for name, store in found.items() if store in sealed}
 
     def require_history(self, head: Head) -> None:
         """The log is what was signed last, or has grown from it; else Behind or Forked."""
@@ -178,21 +193,24 @@ class Sealing:
         keys, new = self.log.key_chain(), str(key.verifier)
         if not keys and not head.keys:
             self.log.add_key(new, None, 0)
-            self._tell_key(run, new, None, 0)
+            keys = self.log.key_chain()
         elif new != (keys or head.keys)[-1][0]:
             raise EvidenceError(
                 f"the log is signed by {(keys or head.keys)[-1][0]}, found {new}; a new key is brought in by "
                 "`lethe evidence rotate`, which the old one must sign"
             )
+        for before, (vkey, _, size) in zip((None, *keys), keys, strict=False):
+            self._tell_key(run, vkey, before[0] if before else None, size)
 
     def _tell_key(self, run: str, new: str, old: str | None, size: int) -> None:
         def key_id(vkey: str) -> str:
             return vkey.split("+")[1]
 
-        self.state.outbox.write_once(
-            f"key/{key_id(new)}",
-            lambda place: key_leaf(place, run, new=key_id(new), old=key_id(old) if old else None, size=size),
-        )
+        with suppress(StoreError, Behind):  # told the next time, then
+            self.state.outbox.write_once(
+                f"key/{key_id(new)}",
+                lambda place: key_leaf(place, run, new=key_id(new), old=key_id(old) if old else None, size=size),
+            )
 
     def rotate(self, old: SigningKey, new: SigningKey, run: str) -> None:
         """Bring in a new key, endorsed by the old one, which must be the one in use."""
@@ -200,6 +218,8 @@ class Sealing:
             head = self.outside.head() or Head()
             self.require_history(head)
             self._use_key(old, head, run)
+            if str(new.verifier) in [vkey for vkey, *_ in self.log.key_chain()]:
+                raise EvidenceError(f"{new.verifier} has signed before; make a new key: `lethe evidence key FILE`")
             size = self.log.size()
             self.log.add_key(str(new.verifier), endorsement(old, new.verifier, size), size)
             self._tell_key(run, str(new.verifier), str(old.verifier), size)
@@ -230,6 +250,8 @@ class Sealing:
 
     def _tell_anchors(self, run: str) -> None:
         """A leaf for each checkpoint that was brought outside; what a stopped run left untold is told now."""
+        if not self.setting.anchors:
+            return
         roots = {sealed.size: sealed.root for sealed in self.log.checkpoints()}
         for anchored in self.log.anchors()[-2 * len(self.setting.anchors) :]:
             self.state.outbox.write_once(
@@ -270,13 +292,18 @@ class Sealing:
 
     def heartbeat(self, today: date, run: str) -> bool:
         """Say once a day that the log lives; False when it was said."""
-        unreachable, oldest = 0, [since for name in self.setting.anchors if (since := self.unanchored_since(name))]
+        unreachable, oldest, head = 0, list[str](), self.outside.head() or Head()
+        try:
+            oldest = [since for name in self.setting.anchors if (since := self.unanchored_since(name))]
+            size = self.log.size()
+        except StoreError:  # a log that is down is no reason for a day without a sign of life
+            size = head.size
         for outbox in self.outboxes.values():
             try:
                 outbox.position()
             except StoreError:
                 unreachable += 1
-        size, since = self.log.size(), min(oldest, default=None)
+        since = min(oldest, default=None)
         return self.state.outbox.write_once(
             f"heartbeat/{today}",
             lambda place: heartbeat_leaf(
@@ -292,14 +319,15 @@ class Sealing:
     def manifest(self, today: date, zone: ZoneInfo, expected: Callable[[date], Iterable[str]], run: str) -> int:
         """Say for each day that has passed which rules should have run on it and which did not; how many were said.
 
-        `expected` gives the rules that were scheduled for a day. The first day is that after the first use of a policy.
+        `expected` gives the rules that were scheduled for a day; those that no policy had before it do not count. The
+        first day is that after the first use of a policy.
         """
         first, told = self.state.first_used(), 0
         if first is None:
             return 0
         day = max(local_date(first, zone) + timedelta(days=1), today - timedelta(days=_LOOK_BACK))
         while day < today:
-            wanted = frozenset(expected(day))
+            wanted = frozenset(expected(day)) & self.state.rules_in_use(day, zone)
             missing = wanted - self.state.rules_run_on(day, zone)
             told += self.state.outbox.write_once(
                 f"manifest/{day}",

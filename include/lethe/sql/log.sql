@@ -53,7 +53,7 @@ SELECT substring(hashes FROM (32 * (%(index)s - first) + 1)::integer FOR 32) FRO
 WHERE level = %(level)s AND first <= %(index)s ORDER BY first DESC LIMIT 1
 
 -- name: hashes
-SELECT first, hashes FROM evidence.node WHERE level = %(level)s AND first + length(hashes) / 32 > %(first)s ORDER BY first
+SELECT first, hashes FROM evidence.node WHERE level = %(level)s AND first < %(end)s AND first + length(hashes) / 32 > %(first)s ORDER BY first
 
 -- name: add_checkpoint
 INSERT INTO evidence.checkpoint (size, root, note) VALUES (%(size)s, %(root)s, %(note)s) ON CONFLICT DO NOTHING

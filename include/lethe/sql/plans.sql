@@ -82,3 +82,8 @@ WHERE (at AT TIME ZONE %(zone)s)::date = %(day)s AND state <> 'scheduled'
 
 -- name: first_used
 SELECT min(first_used) FROM lethe.policy
+
+-- name: rules_in_use
+SELECT jsonb_object_keys(body::jsonb -> 'rules') FROM (
+    SELECT body FROM lethe.policy WHERE (first_used AT TIME ZONE %(zone)s)::date < %(day)s ORDER BY first_used DESC LIMIT 1
+) AS last
