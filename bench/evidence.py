@@ -123,8 +123,13 @@ class Sweeps(Deleting):
 
     def sealed(self) -> float:
         """act() where the policy has evidence sealed."""
+        sealed = _policy(self.calls).organisation
+
+        def act(site: Prepared) -> None:
+            self._act(replace(site, policy=replace(site.policy, organisation=sealed)))
+
         with tempfile.TemporaryDirectory() as outside, patch.dict(os.environ, {VARIABLE: outside}):
-            return self._timed(self._act_sealed, "sealed", self._finish)
+            return self._timed(act, "sealed", self._finish)
 
     def without(self) -> float:
         """act() with its deeds, progress and commits, and nothing told of them."""
@@ -132,10 +137,6 @@ class Sweeps(Deleting):
         silent = SimpleNamespace(take_place=lambda _: place, write=lambda *_: None)
         with patch.object(apply, "outbox", silent):
             return self._timed(self._act, "without", self._finish)
-
-    def _act_sealed(self, site: Prepared) -> None:
-        sealed = _policy(self.calls).organisation
-        self._act(replace(site, policy=replace(site.policy, organisation=sealed)))
 
 
 def _policy(calls: Calls) -> Policy:

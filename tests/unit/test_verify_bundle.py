@@ -100,6 +100,16 @@ def test_without_anything_to_trust_the_best_answer_is_unpinned(path: Path) -> No
     assert f"--trust {TRUST[0]}" in "\n".join(report.next)
 
 
+def test_a_clock_that_went_back_is_told_and_condemns_nothing(path: Path) -> None:
+    story = Story().begin().days(2)
+    story._clock -= timedelta(days=1, hours=1)
+    story.day()
+    report = _report(path, story)
+    assert report.status == "ok"
+    assert "its clock went back" in _told(report, "cannot tell")
+    assert "its clock" not in _told(_report(path), "cannot tell")
+
+
 def test_without_a_time_stamp_it_is_unanchored(path: Path) -> None:
     anchors = [anchor for anchor in material(STORY).anchors if anchor.token is None]
     assert len(anchors) == 1
