@@ -160,7 +160,8 @@ def require_sound(drill: Drill, before: Sealed, history: list[dict[str, Any]]) -
     assert before.size in {sealed.size for sealed in drill.sealing.log.checkpoints()}
     found = verify_log(drill.sealing.log, drill.outside, drill.sealing.setting.origin, full=True)
     assert (found.findings, found.unsigned) == ((), 0)
-    assert _to_an_auditor(drill, before) == ("ok", ())
+    told = _to_an_auditor(drill, before)
+    assert told == ("ok", ()), told
 
 
 def _require_places(logged: list[dict[str, Any]]) -> None:

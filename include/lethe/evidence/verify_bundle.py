@@ -528,7 +528,7 @@ class History:
         self.first, self.last = "", ""
         self.policies: set[str] = set()
         self._outboxes: dict[str, list[int]] = {}  # epoch, number, highest number of the epochs before
-        self._moments: dict[str, str] = {}
+        self._moments: dict[tuple[str, int], str] = {}
         self._plans: set[str] = set()
         self._needing: set[str] = set()
         self._approved: set[str] = set()
@@ -561,7 +561,8 @@ class History:
         self.last = max(self.last, at)
         self.first = min(self.first, at) if self.first else at
         self._place(leaf["outbox"])
-        self._clock(leaf["outbox"], at)
+        if kind != "restore":  # what was done before a restore was declared stands behind it
+            self._clock(leaf["outbox"], at)
         self.kinds[kind] += 1
         if kind in self._of_kind:
             self._of_kind[kind](leaf)
@@ -587,15 +588,15 @@ class History:
 
     def _clock(self, outbox: dict[str, Any], at: str) -> None:
         """Times are those of a database's clock: where that went back, only the numbers tell what came first."""
-        store, before = outbox["store"], self._moments.get(outbox["store"], "")
+        store, epoch = outbox["store"], outbox["epoch"]
+        before = self._moments.get((store, epoch), "")
         if at < before:
-            words = (
-                f"outbox {_short(store)}: its clock went back, from {before} to {at} at number {outbox['seq']} of epoch"
-            )
             self._find(
-                "cannot tell", f"{words} {outbox['epoch']}; its times do not say what came first, its numbers do"
+                "cannot tell",
+                f"outbox {_short(store)}: its clock went back, from {before} to {at} at number {outbox['seq']} of epoch"
+                f" {epoch}; its times do not say what came first, its numbers do",
             )
-        self._moments[store] = at
+        self._moments[store, epoch] = at
 
     def _plan(self, leaf: dict[str, Any]) -> None:
         self._plans.add(leaf["plan"])
