@@ -374,8 +374,16 @@ def test_a_partial_bundle_tells_what_should_have_run_unless_it_is_about_one_acti
     story = Story()
     _missing_rule(story)
     assert _report(path, story, limits=Limits(first=START)).status == "incomplete"
-    story.begin()
+    story.begin().day()
     assert _report(path, story, limits=Limits(activity="webshop")).status == "ok"
+
+
+def test_a_limit_that_leaves_no_leaf_out_excuses_no_rule_that_did_not_run(path: Path) -> None:
+    story = Story()
+    _missing_rule(story)
+    report = _report(path, story, limits=Limits(activity="customer-contacts"))
+    assert report.status == "incomplete"
+    assert "should have run and did not" in _told(report, "incomplete")
 
 
 @pytest.mark.parametrize("tell", [_lost_row, _no_approval, _other_rows, _silent_day])

@@ -935,7 +935,8 @@ class _Audit:
         wanted = [signed.checkpoint.size for signed in self.signed]
         wanted += [trusted.size for trusted in self._trusted if isinstance(trusted, Checkpoint)]
         replay = Replay(size, wanted, _gaps(box))
-        history = History(self.find, whole=self.whole, every_activity=self.facts["limits"]["activity"] is None)
+        every = self.whole or self.facts["limits"]["activity"] is None  # limits that leave nothing out excuse nothing
+        history = History(self.find, whole=self.whole, every_activity=every)
         number = seen = 0
         for number, line in enumerate(box.lines("leaves.jsonl"), 1):
             try:
