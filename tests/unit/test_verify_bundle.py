@@ -939,14 +939,14 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return make_authority(tmp_path_factory.mktemp("authority"))
 
 
-def _stamped(path: Path, authority: Authority, size: int = 200, note: str | None = None) -> Path:
+def _stamped(path: Path, authority: Authority, size: int = 200, note: str | None = None, **how: Any) -> Path:
     made = material(STORY, sizes=(50,))
     signed = next(sealed for sealed in made.checkpoints if sealed.size == size)
     (authority.folder / "note").write_text(note or signed.note)
     query = authority.folder / "note.tsq"
-    command = ["openssl", "ts", "-query", "-data", str(authority.folder / "note"), "-sha256", "-cert", "-out", query]
-    subprocess.run(command, check=True, capture_output=True)
-    token = authority.stamp(query.read_bytes())
+    options = ["-data", str(authority.folder / "note"), f"-{how.get('digest', 'sha256')}", "-cert", "-out", query]
+    subprocess.run(["openssl", "ts", "-query", *options], check=True, capture_output=True)  # noqa: S607
+    token = authority.stamp(query.read_bytes()) + how.get("more", b"")
     anchors = [replace_token(anchor, token, size) for anchor in made.anchors if anchor.token]
     return write(path, replace(made, anchors=anchors))
 
@@ -963,6 +963,31 @@ def test_a_time_stamp_of_a_known_authority_says_when(path: Path, authority: Auth
         assert not _told(report, "not checked")
         unproven = "When the leaves after the last time-stamp were written" in "\n".join(report.not_proven)
         assert unproven is (size == 50)
+
+
+@pytest.mark.parametrize(
+    ("digest", "status"),
+    [("md5", "invalid"), ("sha1", "invalid"), ("sha256", "ok"), ("sha384", "ok"), ("sha512", "ok")],
+)
+def test_a_time_stamp_over_a_digest_that_can_be_met_twice_proves_nothing(
+    digest: str, status: str, path: Path, tmp_path: Path
+) -> None:
+    """Also when a good digest of the note stands beside it, which no authority signed."""
+    authority = make_authority(tmp_path / "any", digests="md5, sha1, sha256, sha384, sha512")
+    beside = b"\x04\x20" + sha256(sealed(LINES, 200).note.encode()).digest()
+    report = verify(_stamped(path, authority, digest=digest, more=beside), TRUST, authority.ca)
+    assert report.status == status, words(report)
+    assert ("it is over a digest" in _told(report, "invalid")) is (status == "invalid")
+
+
+@pytest.mark.parametrize("moment", ["Jan  1 23:59:60 2017", "Foo  1 00:00:00 2025", "Feb 30 00:00:00 2025"])
+def test_a_time_stamp_at_a_moment_that_is_none_is_told_as_such(
+    moment: str, path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle, told = _stamped(path, authority), f"\nTST info:\nHash Algorithm: sha256\nTime stamp: {moment} GMT\n"
+    monkeypatch.setattr(verify_bundle, "_run", lambda command: subprocess.CompletedProcess(command, 0, told, ""))
+    report = verify(bundle, TRUST, authority.ca)
+    assert "over the checkpoint of size 200: openssl tells a moment that" in _told(report, "invalid")
 
 
 def test_a_time_stamp_of_an_unknown_authority_is_invalid(path: Path, authority: Authority, tmp_path: Path) -> None:

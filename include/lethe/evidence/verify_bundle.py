@@ -703,6 +703,7 @@ def _moment(text: str) -> datetime:
 # ---------------------------------------------------------------- time-stamps (RFC 3161), by openssl
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_DIGEST = re.compile(r"^Hash Algorithm: sha(?:256|384|512)$", re.MULTILINE)
 _STAMPED = re.compile(r"^Time stamp: (\w{3}) +(\d+) (\d\d:\d\d:\d\d)(?:\.\d+)? (\d{4}) GMT$", re.MULTILINE)
 
 
@@ -732,17 +733,27 @@ def check_stamp(openssl: str, stamp: Stamp, ca: Path) -> datetime:
         data.write_bytes(stamp.note)
         told = _run([openssl, "ts", "-reply", "-in", str(token), "-text"])
         # What stands before this heading was not signed, and could be made to look like the rest.
-        found = _STAMPED.search(told.stdout.rpartition("\nTST info:\n")[2])
-        if found is None:
-            raise Invalid("openssl cannot read it")
-        month, day, clock, year = found.groups()
-        at = datetime.strptime(f"{year} {_MONTHS.index(month) + 1} {day} {clock} +0000", "%Y %m %d %H:%M:%S %z")
+        told_of = told.stdout.rpartition("\nTST info:\n")[2]
+        at = _stamped_at(told_of)
+        if not _DIGEST.search(told_of):
+            raise Invalid("it is over a digest for which two contents can be made, or one that is not known here")
         files = ["-in", str(token), "-data", str(data), "-CAfile", str(ca), "-attime", str(int(at.timestamp()))]
         verified = _run([openssl, "ts", "-verify", *files])
     if verified.returncode != 0 or "Verification: OK" not in verified.stdout + verified.stderr:
         reasons = [line for line in verified.stderr.splitlines() if ":" in line]
         raise Invalid(f"openssl refuses it: {_short(reasons[-1] if reasons else 'without saying why', 200)}")
     return at
+
+
+def _stamped_at(told: str) -> datetime:
+    found = _STAMPED.search(told)
+    if found is None:
+        raise Invalid("openssl cannot read it")
+    month, day, clock, year = found.groups()
+    try:
+        return datetime.strptime(f"{year} {_MONTHS.index(month) + 1} {day} {clock} +0000", "%Y %m %d %H:%M:%S %z")
+    except ValueError:  # a second after 59, for one
+        raise Invalid("openssl tells a moment that this verifier cannot read") from None
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
