@@ -159,6 +159,12 @@ def test_a_held_checkpoint_that_a_partial_bundle_cannot_judge_pins_nothing(path:
     assert "ask for one with all leaves" in _told(report, "cannot tell")
 
 
+def test_a_held_checkpoint_that_cannot_be_judged_stands_for_no_time_stamp(path: Path) -> None:
+    held = sealed(LINES, 51).note
+    report = _report(path, sizes=(50,), limits=PARTIAL, trust=(held, *TRUST), anchors=())
+    assert report.status == "unanchored", words(report)
+
+
 def test_a_held_checkpoint_is_judged_by_leaves_where_they_reach_it(path: Path) -> None:
     """Also in a partial bundle, as long as nothing that was left out lies across it."""
     limits = Limits(first=START + timedelta(days=3))

@@ -801,6 +801,7 @@ class _Audit:
         self.stamps: list[tuple[int, datetime]] = []
         self.unchecked = False
         self.pinned: list[str] = []
+        self._kept_outside = False  # that is, a checkpoint that the auditor holds agrees
         self.exported_at = datetime.min.replace(tzinfo=timezone.utc)  # noqa: UP017 - Python 3.9
         self.whole = False
 
@@ -1058,6 +1059,7 @@ class _Audit:
             self.find("forked", f"{name} has another root than the first {trusted.size} leaves here: two histories")
         else:
             self.pinned.append(f"Its first {trusted.size} leaves are those of the checkpoint you named.")
+            self._kept_outside = True
 
     def _read_anchors(self, box: Container) -> None:
         notes: dict[int, list[str]] = {}
@@ -1076,7 +1078,7 @@ class _Audit:
                 if note is None:
                     raise Invalid(f"line {number}: the time-stamp is not over the checkpoint of size {size}")
                 stamps.append(Stamp(size, name, data, note))
-        if not stamps and not any(isinstance(trusted, Checkpoint) for trusted in self._trusted):
+        if not stamps and not self._kept_outside:
             words = "no authority has stamped a checkpoint of it: only the company's own clock says when it was made"
             self.find("unanchored", words)
         self._check_stamps(stamps)
