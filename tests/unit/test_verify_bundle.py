@@ -867,6 +867,38 @@ def test_a_name_that_could_command_a_terminal_is_none(name: str) -> None:
         read_key(f"{name}+{identity}+{text.split('+', 2)[2]}")
 
 
+ORDER_8 = "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"
+SMALL_ORDER = {
+    "1": "01" + "00" * 31,
+    "1, the other sign": "01" + "00" * 30 + "80",
+    "1, written otherwise": "ee" + "ff" * 30 + "7f",
+    "2": "ec" + "ff" * 30 + "7f",
+    "4": "00" * 32,
+    "4, the other sign": "00" * 31 + "80",
+    "4, written otherwise": "ed" + "ff" * 30 + "7f",
+    "8": ORDER_8,
+    "8, the other sign": f"{ORDER_8[:-2]}85",
+    "8, the other side": "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+}
+"""Points of Ed25519 that no secret leads to."""
+
+
+@pytest.mark.parametrize("public", list(map(bytes.fromhex, SMALL_ORDER.values())), ids=SMALL_ORDER)
+def test_a_key_of_small_order_is_none(public: bytes) -> None:
+    with pytest.raises(Invalid, match="a key under which anybody can sign"):
+        read_key(str(VerifierKey(ORIGIN, public)))
+
+
+def test_such_a_key_would_have_signed_whatever_is_asked(path: Path) -> None:
+    """Why it is refused: one signature for all manifests, so that any of their bits could be another."""
+    key = VerifierKey(ORIGIN, bytes.fromhex(SMALL_ORDER["1"]))
+    signature = bytes.fromhex("58" + "66" * 31 + "01" + "00" * 31)
+    assert all(key.verify(text, signature) for text in (b"yes", b"no"))
+    line = json.dumps({"endorsement": None, "key": str(key)}, separators=(",", ":")).encode() + b"\n"
+    report = verify(forged(write(path, material(STORY)), {"keys.jsonl": lambda _: line}, KEY))
+    assert _told(report, "invalid").startswith("keys.jsonl: ")
+
+
 def test_true_is_no_number(path: Path) -> None:
     bundle = write(path, material(Story().begin().lines()[:1]))
     changed = forged(bundle, {"anchors.jsonl": _in(b'"size":1', b'"size":true')}, KEY)

@@ -267,6 +267,11 @@ class Key(NamedTuple):
         return True
 
 
+_P = 2**255 - 19
+_Y = int.from_bytes(bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little")
+_SMALL = {0, 1, _P - 1, _Y, _P - _Y}  # of the eight points of small order: with such a key, a signature fits many texts
+
+
 def read_key(text: str) -> Key:
     """The key with this text; Invalid when it is not exactly one."""
     name, *rest = text.split("+", 2)
@@ -274,6 +279,8 @@ def read_key(text: str) -> Key:
     identity = sha256(name.encode(errors="replace") + b"\n" + data).digest()[:4]
     if len(data) != 33 or data[0] != 1 or rest[0] != identity.hex():
         raise Invalid(f"“{_short(text)}” is not the text of an Ed25519 key: name+id+base64")
+    if (int.from_bytes(data[1:], "little") & 2**255 - 1) % _P in _SMALL:
+        raise Invalid(f"“{_short(text)}” is a key under which anybody can sign, so that nobody has signed")
     return Key(text, _name(name), identity, data[1:])
 
 
