@@ -34,6 +34,7 @@ from bundles import (
     STATE,
     Lines,
     Story,
+    digest,
     forged,
     material,
     members,
@@ -214,6 +215,21 @@ def _no_plan(story: Story) -> None:
     story.batch()
 
 
+def _plan_of_another_rule(story: Story) -> None:
+    story.begin()
+    told = {**story.plan(needs_approval=False), "rule": "employees"}
+    how = {"shard": 0, "batch": 1, "way": "blocks", "suppressed": 0, "receipts": None, "gone_from_backups": None}
+    story.tell("batch", CRM, **told, **how, rows=900, reach={})
+
+
+def _approval_of_another_rule(story: Story) -> None:
+    story.begin()
+    told = story.plan()
+    person = {"role": "privacy-officer", "approver": digest("person")[:32], "via": "cli"}
+    story.tell("approval", **{**told, "rule": "employees"}, decision="approved", **person)
+    story.batch()
+
+
 def _no_approval(story: Story) -> None:
     story.begin().day(approved=False)
 
@@ -272,6 +288,8 @@ INCOMPLETE: dict[str, tuple[Callable[[Story], None], str]] = {
     "rows that were removed before a restore": (_lost_before_an_epoch, "epoch 2: number 13 is missing"),
     "the first row": (_lost_first, f"outbox {STATE}, epoch 1: number 1 is missing"),
     "a batch without plan": (_no_plan, "carried out, and is not there itself"),
+    "a batch under the plan of another rule": (_plan_of_another_rule, "of rule employees was carried out, and is not"),
+    "an approval for another rule": (_approval_of_another_rule, "needed a person's approval, was carried out and has"),
     "a plan without approval": (_no_approval, "needed a person's approval, was carried out and has none"),
     "a plan that was rejected": (_rejected, "needed a person's approval, was carried out and has none"),
     "other rows than its batches": (_other_rows, "ended with 7 rows and 3 that follow, in 1 batches; its batches tell"),
@@ -721,6 +739,7 @@ LEAVES_THAT_ARE_NONE: dict[str, dict[str, Any]] = {
     "reach that is a list": {"reach": [3]},
     "reach that is a word": {"reach": {"contacts": "three"}},
     "a plan that is a number": {"plan": 7},
+    "a run that ended without a plan": {"kind": "run", "state": "ended", "plan": None, "counts": {"rows": 1000}},
 }
 
 

@@ -536,10 +536,10 @@ class History:
         self.policies: set[str] = set()
         self._outboxes: dict[str, list[int]] = {}  # epoch, number, highest number of the epochs before
         self._moments: dict[tuple[str, int], str] = {}
-        self._plans: set[str] = set()
-        self._needing: set[str] = set()
-        self._approved: set[str] = set()
-        self._acted: dict[str, list[int]] = {}  # for each epoch: itself, rows, reach, batches
+        self._plans: set[tuple[str, str]] = set()  # by rule: what one rule planned is no plan for another
+        self._needing: set[tuple[str, str]] = set()
+        self._approved: set[tuple[str, str]] = set()
+        self._acted: dict[tuple[str, str], list[int]] = {}  # for each epoch: itself, rows, reach, batches
         self._open: dict[tuple[str, str], str] = {}
         self._ended: list[tuple[str, str, str, int, int, int]] = []
         self._days: set[str] = set()
@@ -606,18 +606,19 @@ class History:
         self._moments[store, epoch] = at
 
     def _plan(self, leaf: dict[str, Any]) -> None:
-        self._plans.add(leaf["plan"])
+        plan = leaf["rule"], leaf["plan"]
+        self._plans.add(plan)
         self.policies.add(leaf["policy"])
         if leaf["needs_approval"]:
-            self._needing.add(leaf["plan"])
+            self._needing.add(plan)
 
     def _approval(self, leaf: dict[str, Any]) -> None:
         if leaf["decision"] == "approved":
-            self._approved.add(leaf["plan"])
+            self._approved.add((leaf["rule"], leaf["plan"]))
 
     def _batch(self, leaf: dict[str, Any]) -> None:
         rows, reach, epoch = _natural(leaf["rows"]), sum(map(_natural, leaf["reach"].values())), leaf["outbox"]["epoch"]
-        done = self._acted.setdefault(leaf["plan"], [epoch, 0, 0, 0])
+        done = self._acted.setdefault((leaf["rule"], leaf["plan"]), [epoch, 0, 0, 0])
         if done[-4] != epoch:
             done += [epoch, 0, 0, 0]
         done[-3] += rows
@@ -634,7 +635,9 @@ class History:
             self._open[run] = leaf["at"]
         if state in _OVER:
             self._open.pop(run, None)
-        if state == "ended" and type(leaf.get("plan")) is str:
+        if state == "ended":
+            if type(leaf.get("plan")) is not str:
+                raise Invalid("it ended, and does not say which plan it had carried out")
             rows, reach, batches = (_natural(told.get(name, 0)) for name in ("rows", "reach", "batches"))
             self._ended.append((*run, leaf["plan"], rows, reach, batches))
 
@@ -646,14 +649,13 @@ class History:
     def finish(self, exported_at: datetime) -> None:
         """What only the end shows; for a whole log."""
         for plan in self._acted:
+            name = f"plan {_short(plan[1], 12)} of rule {_short(plan[0])}"
             if plan not in self._plans:
-                self._find("incomplete", f"plan {_short(plan, 12)} was carried out, and is not there itself")
+                self._find("incomplete", f"{name} was carried out, and is not there itself")
             elif plan in self._needing and plan not in self._approved:
-                self._find(
-                    "incomplete", f"plan {_short(plan, 12)} needed a person's approval, was carried out and has none"
-                )
-        for run, rule, plan, *told in self._ended:
-            done = self._acted.get(plan, [0, 0, 0, 0])
+                self._find("incomplete", f"{name} needed a person's approval, was carried out and has none")
+        for run, rule, digest, *told in self._ended:
+            done = self._acted.get((rule, digest), [0, 0, 0, 0])
             if not any(_same(told, done[at + 1 : at + 4]) for at in range(0, len(done), 4)):
                 self._find("incomplete", _other_counts(run, rule, told, done[-3:]))
         latest = _instant(exported_at - timedelta(hours=_RUN_HOURS))
