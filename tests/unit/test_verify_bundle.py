@@ -210,6 +210,18 @@ def _lost_first(story: Story) -> None:
     story.lose(STATE).begin().day()
 
 
+def _no_restore(story: Story) -> None:
+    story.begin().day().restore(5)
+    del story.leaves[-1]
+    story.day()
+
+
+def _another_restore(story: Story) -> None:
+    story.begin().day().restore(5)
+    story.leaves[-1]["found"] = 4
+    story.day()
+
+
 def _no_plan(story: Story) -> None:
     story.begin()
     story.batch()
@@ -287,6 +299,11 @@ INCOMPLETE: dict[str, tuple[Callable[[Story], None], str]] = {
     "a row that was removed": (_lost_row, f"outbox {CRM}, epoch 1: number 13 is missing"),
     "rows that were removed before a restore": (_lost_before_an_epoch, "epoch 2: number 13 is missing"),
     "the first row": (_lost_first, f"outbox {STATE}, epoch 1: number 1 is missing"),
+    "the first row after a restore": (
+        _no_restore,
+        "epoch 2: begins at number 7 without a leaf that tells of a restore",
+    ),
+    "rows between a backup and its restore": (_another_restore, "epoch 2: begins at number 6 without a leaf"),
     "a batch without plan": (_no_plan, "carried out, and is not there itself"),
     "a batch under the plan of another rule": (_plan_of_another_rule, "of rule employees was carried out, and is not"),
     "an approval for another rule": (_approval_of_another_rule, "needed a person's approval, was carried out and has"),

@@ -567,15 +567,18 @@ class History:
             raise Invalid("its moment is not one in UTC to the millisecond")
         self.last = max(self.last, at)
         self.first = min(self.first, at) if self.first else at
-        self._place(leaf["outbox"])
+        self._place(leaf["outbox"], leaf.get("found") if kind == "restore" else None)
         if kind != "restore":  # what was done before a restore was declared stands behind it
             self._clock(leaf["outbox"], at)
         self.kinds[kind] += 1
         if kind in self._of_kind:
             self._of_kind[kind](leaf)
 
-    def _place(self, outbox: dict[str, Any]) -> None:
-        """Numbers of an outbox rise by one; a later epoch goes on from a number that was there in one before."""
+    def _place(self, outbox: dict[str, Any], restored: object) -> None:
+        """Numbers of an outbox rise by one; a later epoch goes on from a number that was there in one before.
+
+        Its first leaf tells of a restore, and up to which number it was: what is removed after that shows.
+        """
         store, epoch, seq = outbox.get("store"), outbox.get("epoch"), outbox.get("seq")
         if type(store) is not str or type(epoch) is not int or type(seq) is not int or epoch < 1 or seq < 1:
             raise Invalid("it does not say which number of which outbox it is")
@@ -587,6 +590,9 @@ class History:
             )
         if epoch != at[0]:
             at[2] = max(at[1], at[2])
+            if self._whole and epoch > 1 and restored != seq - 1:
+                words = f"begins at number {seq} without a leaf that tells of a restore up to the one before"
+                self._find("incomplete", f"outbox {_short(store)}, epoch {epoch}: {words}; rows were removed")
         due = (at[1] if epoch == at[0] else at[2]) + 1
         if seq > due and self._whole:
             missing = f"number {due} is" if seq == due + 1 else f"numbers {due} to {seq - 1} are"
