@@ -664,15 +664,22 @@ class History:
             done = self._acted.get((rule, digest), [0, 0, 0, 0])
             if not any(_same(told, done[at + 1 : at + 4]) for at in range(0, len(done), 4)):
                 self._find("incomplete", _other_counts(run, rule, told, done[-3:]))
-        latest = _instant(exported_at - timedelta(hours=_RUN_HOURS))
+        last = _moment(self.last)
+        if last > exported_at + timedelta(hours=_RUN_HOURS):
+            when = f"exported at {_instant(exported_at)}, and holds a leaf from {self.last}"
+            self._find("cannot tell", f"it says that it was {when}: one of the clocks is wrong")
+        latest = _instant(max(last, exported_at) - timedelta(hours=_RUN_HOURS))
         for (run, rule), since in self._open.items():
             if since < latest:
                 words = f"run {_short(run, 12)} of rule {_short(rule)} started at {since}, and how it ended is not told"
                 self._find("incomplete", words)
-        self._heartbeats()
+        self._heartbeats(min(last, exported_at).date())
 
-    def _heartbeats(self) -> None:
+    def _heartbeats(self, end: date) -> None:
         days = sorted(map(date.fromisoformat, self._days))
+        # Days are those of the company's zone: there the next one may have begun.
+        if days and (end - days[-1]).days > _QUIET_HOURS // 24:
+            self._find("incomplete", f"the log gave no sign of life after {days[-1]}, and other leaves up to {end}")
         for before, after in zip(days, days[1:]):  # noqa: B905, RUF007 - Python 3.9 has neither strict= nor pairwise
             if (after - before).days > 1:
                 first, last = before + timedelta(days=1), after - timedelta(days=1)
