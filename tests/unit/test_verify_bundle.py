@@ -553,7 +553,7 @@ def test_a_leaf_cannot_stand_in_the_wrong_place_even_if_all_of_it_is_signed(
 def test_a_history_that_somebody_else_signed_is_only_as_good_as_what_is_known_of_them(path: Path) -> None:
     other = write(path, material(_with_leaf(BATCH, rows=8), keys=((FOREIGN_KEY, 0),), anchors=()), FOREIGN_KEY)
     assert verify(other).status == "incomplete"
-    quiet = material(_with_leaf(BATCH, code="x"), keys=((FOREIGN_KEY, 0),))
+    quiet = material(_with_leaf(0, new=FOREIGN_KEY.verifier.id.hex()), keys=((FOREIGN_KEY, 0),))
     assert verify(write(path, quiet, FOREIGN_KEY)).status == "unpinned"
     report = verify(path, TRUST)
     assert report.status == "invalid"
@@ -595,6 +595,20 @@ def test_a_key_that_was_replaced_signs_nothing_more(path: Path) -> None:
     report = _report_of(path, material(STORY, keys=keys, checkpoints=[sealed(LINES, 200, KEY)]), NEXT_KEY)
     assert report.status == "invalid"
     assert "signed by a key that had been replaced by then" in _told(report, "invalid")
+
+
+@pytest.mark.parametrize("limits", [Limits(), Limits(activity="webshop")], ids=["full", "partial"])
+def test_a_key_that_was_replaced_signs_nothing_more_though_the_new_one_is_left_out(limits: Limits, path: Path) -> None:
+    """Whoever still has the old key cannot go on from a log that tells of the new one."""
+    story = Story().begin().day()
+    size = len(story.leaves)
+    story.tell("key", new=NEXT_KEY.verifier.id.hex(), old=KEY.verifier.id.hex(), size=size)
+    story.day()
+    report = _report(path, story, limits=limits)
+    assert report.status == "incomplete"
+    assert f"the key {NEXT_KEY.verifier.id.hex()} came into use" in _told(report, "incomplete")
+    made = material(story, limits=limits, keys=((KEY, 0), (NEXT_KEY, size)))
+    assert _report_of(path, made, NEXT_KEY).status == "ok"
 
 
 def _report_of(path: Path, made: Material, key: SigningKey) -> Report:
@@ -775,6 +789,7 @@ LEAVES_THAT_ARE_NONE: dict[str, dict[str, Any]] = {
     "reach that is a list": {"reach": [3]},
     "reach that is a word": {"reach": {"contacts": "three"}},
     "a plan that is a number": {"plan": 7},
+    "a key that is none": {"kind": "key", "new": None},
     "a run that ended without a plan": {"kind": "run", "state": "ended", "plan": None, "counts": {"rows": 1000}},
 }
 

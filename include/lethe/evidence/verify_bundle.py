@@ -508,9 +508,10 @@ _DEED: dict[str, type] = {**_HEAD, "rule": str, "plan": str}
 _SHAPES: dict[str, tuple[tuple[str, type], ...]] = {
     kind: tuple(shape.items())
     for kind, shape in {
-        **dict.fromkeys(("confirmation", "hold", "key", "anchor", "restore"), _HEAD),
+        **dict.fromkeys(("confirmation", "hold", "anchor", "restore"), _HEAD),
         **dict.fromkeys(("intent", "outcome", "verification", "purge"), _DEED),
         "policy": {**_HEAD, "policy": str},
+        "key": {**_HEAD, "new": str},
         "run": {**_HEAD, "state": str, "rule": str, "counts": dict},
         "plan": {**_DEED, "policy": str, "needs_approval": bool},
         "approval": {**_DEED, "decision": str},
@@ -534,6 +535,7 @@ class History:
         self.kinds, self.rules = Counter[str](), dict[str, list[int]]()
         self.first, self.last = "", ""
         self.policies: set[str] = set()
+        self.keys: set[str] = set()
         self._outboxes: dict[str, list[int]] = {}  # epoch, number, highest number of the epochs before
         self._moments: dict[tuple[str, int], str] = {}
         self._plans: set[tuple[str, str]] = set()  # by rule: what one rule planned is no plan for another
@@ -545,6 +547,7 @@ class History:
         self._days: set[str] = set()
         self._of_kind: dict[str, Callable[[dict[str, Any]], None]] = {
             "policy": lambda leaf: self.policies.add(leaf["policy"]),
+            "key": lambda leaf: self.keys.add(leaf["new"]),
             "plan": self._plan,
             "approval": self._approval,
             "batch": self._batch,
@@ -1006,6 +1009,9 @@ class _Audit:
             )
             if not any(self.facts["limits"].values()):
                 self.find("incomplete", "leaves are left out, and it does not say by which period or activity")
+        for identity in sorted(history.keys.difference(key.id.hex() for key in self.keys)):
+            words = "came into use, and is not among the keys of the bundle: it was to sign what came later"
+            self.find("incomplete", f"the key {_short(identity, 8)} {words}")
         self._compare_dates(history.last)
 
     def _compare_dates(self, last: str) -> None:
