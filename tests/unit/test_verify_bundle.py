@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tracemalloc
 import zipfile
 from base64 import b64decode, b64encode
 from collections.abc import Callable
@@ -789,6 +790,8 @@ LEAVES_THAT_ARE_NONE: dict[str, dict[str, Any]] = {
     "reach that is a list": {"reach": [3]},
     "reach that is a word": {"reach": {"contacts": "three"}},
     "a plan that is a number": {"plan": 7},
+    "a plan that fills the memory": {"plan": "7" * 101},
+    "a store that fills the memory": {"outbox": {"store": "7" * 101, "epoch": 1, "seq": 1}},
     "a key that is none": {"kind": "key", "new": None},
     "a run that ended without a plan": {"kind": "run", "state": "ended", "plan": None, "counts": {"rows": 1000}},
 }
@@ -1250,6 +1253,55 @@ def test_a_line_that_is_too_long_is_never_held_in_memory(path: Path, monkeypatch
     assert verify(path, TRUST).status == "ok"
     monkeypatch.setattr(verify_bundle, "_LONGEST_LINE", 100)
     assert "a line of more than 100 bytes" in _told(verify(path, TRUST), "invalid")
+
+
+@pytest.mark.parametrize("name", ["keys.jsonl", "checkpoints.jsonl"])
+def test_a_member_that_is_kept_line_by_line_has_its_limit(
+    name: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(path, material(STORY, sizes=range(1, 20)))
+    monkeypatch.setattr(verify_bundle, "_MOST_KEPT", len(members(path.read_bytes())[name]))
+    assert verify(path, TRUST).status == ("ok" if name == "checkpoints.jsonl" else "invalid")
+    monkeypatch.setattr(verify_bundle, "_MOST_KEPT", len(members(path.read_bytes())[name]) - 1)
+    assert f"{name}: has " in _told(verify(path, TRUST), "invalid")
+
+
+def test_of_one_size_there_are_only_so_many_checkpoints(path: Path) -> None:
+    """Each time-stamp is held against all of them."""
+    notes = [sealed(LINES, 200)] * 101
+    assert _report(path, checkpoints=notes[:100]).status == "ok"
+    assert "more than 100 of size 200" in _told(_report(path, checkpoints=notes), "invalid")
+
+
+def test_a_policy_stands_there_once(path: Path) -> None:
+    bundle = write(path, material(STORY))
+    report = verify(forged(bundle, {"policies.jsonl": lambda line: line * 2}, KEY), TRUST)
+    assert "line 2: stands there twice" in _told(report, "invalid")
+
+
+def test_neither_proofs_nor_tokens_are_held_in_memory_together(path: Path) -> None:
+    first = material(STORY).anchors[1]
+    large = [first._replace(token=first.token + bytes(1_000_000))] * 48
+    bundle = write(path, material(STORY, anchors=large))
+    many = forged(
+        write(path.with_name("many.zip"), material(STORY)), {"proofs.jsonl": lambda _: b"\n" * 8_000_000}, KEY
+    )
+    for hungry, status in ((bundle, "ok"), (many, "invalid")):
+        tracemalloc.start()
+        assert verify(hungry, TRUST).status == status
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 40_000_000
+
+
+def test_many_keys_take_no_time_that_grows_with_their_square(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify_bundle.Key, "signed", lambda *_: True)  # what is left is looking keys up
+    keys = [(signing_key(number), 0) for number in range(3000)]
+    made = material(STORY, keys=keys, sizes=range(1, 200), checkpoints=[sealed(LINES, 200, keys[-1][0])], anchors=())
+    write(path, made, keys[-1][0])
+    begun = time.process_time()
+    assert verify(path, TRUST).status == "unanchored"
+    assert time.process_time() - begun < 1.5
 
 
 def test_four_gibibytes_are_not_even_looked_at(path: Path) -> None:

@@ -31,7 +31,7 @@ import tempfile
 import zlib
 from base64 import b64decode, b64encode
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta, timezone
@@ -48,6 +48,9 @@ _PRECEDENCE = ("invalid", "forked", "incomplete", "stale", "unpinned", "unanchor
 _MOST_FINDINGS = 100  # of one kind
 _BLOCK = 1 << 20
 _LONGEST_LINE = 1 << 22
+_LONGEST_NAME = 100  # a digest has 64
+_MOST_KEPT = 1 << 27  # bytes of a member whose lines are all kept in memory: half a million checkpoints
+_MOST_OF_A_SIZE = 100  # checkpoints; a log makes one
 _LARGEST = 2**53 - 1  # what JSON carries everywhere
 _QUIET_HOURS, _RUN_HOURS = 48, 24
 
@@ -180,6 +183,11 @@ class Container:
         if rest:
             raise Invalid(f"{name}: its last line does not end")
 
+    def require_small(self, name: str) -> None:
+        """Invalid when a member is larger than what fits into memory line by line."""
+        if self.members[name].size > _MOST_KEPT:
+            raise Invalid(f"has {self.members[name].size} bytes, and at most {_MOST_KEPT} can be read")
+
     def digest(self, name: str) -> str:
         """The SHA-256 of a member, in hex; Invalid when its CRC-32 is not the one in its header."""
         digest, crc = sha256(), 0
@@ -303,20 +311,20 @@ def _signature(line: str) -> tuple[str, bytes, bytes]:
     return _name(parts[1]), data[:4], data[4:]
 
 
-def signers(note: str, keys: Sequence[Key]) -> tuple[str, list[int]]:
-    """A note's text and the places in `keys` of those that signed it; Invalid when none did, or not this text.
+def signers(note: str, keys: Mapping[tuple[str, bytes], tuple[int, Key]]) -> tuple[str, list[int]]:
+    """A note's text and the places of those of `keys` that signed it; Invalid when none did, or not this text.
 
     Signatures of other keys are left aside: witnesses may have added theirs.
     """
     text, signatures = read_note(note)
-    places = {(key.name, key.id): place for place, key in enumerate(keys)}
-    signed = []
+    signed = list[int]()
     for name, identity, signature in signatures:
-        place = places.get((name, identity))
-        if place is not None and (place in signed or not keys[place].signed(text, signature)):
+        if (name, identity) not in keys:
+            continue
+        place, key = keys[name, identity]
+        if place in signed or not key.signed(text, signature):
             raise Invalid(f"the signature of {_short(name)}+{identity.hex()} is wrong: the text is not what was signed")
-        if place is not None:
-            signed.append(place)
+        signed.append(place)
     if not signed:
         raise Invalid("is not signed by a key of the bundle")
     return text, signed
@@ -563,7 +571,7 @@ class History:
         if shape is None or leaf.get("v") != 1:
             raise Invalid("is not a leaf of version 1, which is the one this verifier knows")
         for name, expected in shape:
-            if type(leaf.get(name)) is not expected:
+            if type(leaf.get(name)) is not expected or (expected is str and len(leaf[name]) > _LONGEST_NAME):
                 raise Invalid(f"its field {name} holds something else than a leaf of kind {kind} has")
         at = leaf["at"]
         if not _MOMENT(at):
@@ -583,7 +591,9 @@ class History:
         Its first leaf tells of a restore, and up to which number it was: what is removed after that shows.
         """
         store, epoch, seq = outbox.get("store"), outbox.get("epoch"), outbox.get("seq")
-        if type(store) is not str or type(epoch) is not int or type(seq) is not int or epoch < 1 or seq < 1:
+        if type(store) is not str or len(store) > _LONGEST_NAME:
+            raise Invalid("it does not say of which outbox it is")
+        if type(epoch) is not int or type(seq) is not int or epoch < 1 or seq < 1:
             raise Invalid("it does not say which number of which outbox it is")
         at = self._outboxes.setdefault(store, [0, 0, 0])
         if (epoch, seq) <= (at[0], at[1]):
@@ -820,6 +830,7 @@ class _Audit:
         self._counts = Counter[str]()
         self.facts: dict[str, Any] = {}
         self.keys: list[Key] = []
+        self._known: dict[tuple[str, bytes], tuple[int, Key]] = {}  # by name and id, with their places
         self._starts: list[int] = []
         self.signed: list[Signed] = []
         self._disputed: set[int] = set()
@@ -886,6 +897,7 @@ class _Audit:
         return not self._counts["invalid"]
 
     def _read_keys(self, box: Container) -> None:
+        box.require_small("keys.jsonl")
         for line in box.lines("keys.jsonl"):
             endorsement, text = _fields(canonical(line), endorsement=(str, type(None)), key=str)
             self._add_key(read_key(text), endorsement)
@@ -898,24 +910,29 @@ class _Audit:
         if self.keys:
             if endorsement is None:
                 raise Invalid(f"{key.text} was not endorsed by the key before it")
-            text, _ = signers(endorsement, self.keys[-1:])
+            text, _ = signers(endorsement, self._newest())
             lines = text.split("\n")
             size = int(lines[2]) if len(lines) == 4 and re.fullmatch("0|[1-9][0-9]{0,15}", lines[2]) else -1
             if text != f"{self.keys[0].name}/key\n{key.text}\n{size}\n" or size < self._starts[-1]:
                 raise Invalid(f"{key.text} was not endorsed by the key before it: that endorsed something else")
         elif endorsement is not None:
             raise Invalid("the first key has an endorsement, and nobody to give it")
-        if any(key[1:3] == other[1:3] for other in self.keys) or key.name != (self.keys or [key])[0].name:
+        if (key.name, key.id) in self._known or key.name != (self.keys or [key])[0].name:
             raise Invalid("stands there twice, or is the key of another log")
+        self._known[key.name, key.id] = len(self.keys), key
         self.keys.append(key)
         self._starts.append(size)
+
+    def _newest(self) -> dict[tuple[str, bytes], tuple[int, Key]]:
+        key = self.keys[-1]
+        return {(key.name, key.id): (len(self.keys) - 1, key)}
 
     def _read_manifest(self, box: Container, digests: dict[str, str]) -> Checkpoint:
         """What the newest key signed of the file: the digest of every other member; returns the checkpoint it names."""
         if box.members["manifest"].size > _BLOCK:
             raise Invalid("is larger than any manifest")
         note = _text(b"".join(box.blocks("manifest")))
-        text, _ = signers(note, self.keys[-1:])
+        text, _ = signers(note, self._newest())
         if len(read_note(note)[1]) != 1:
             raise Invalid("has more than one signature")
         origin, lines = self.keys[0].name, text.split("\n")
@@ -940,9 +957,10 @@ class _Audit:
         }
 
     def _read_checkpoints(self, box: Container, newest: Checkpoint) -> None:
+        box.require_small("checkpoints.jsonl")
         for line in box.lines("checkpoints.jsonl"):
             (note,) = _fields(canonical(line), note=str)
-            text, signed = signers(note, self.keys)
+            text, signed = signers(note, self._known)
             self._add_checkpoint(Signed(read_checkpoint(text), note, max(signed)))
         if not self.signed or self.signed[-1].checkpoint != newest:
             raise Invalid("its last checkpoint is not the one that the manifest names")
@@ -962,6 +980,9 @@ class _Audit:
             if checkpoint.size == last.size and checkpoint.root != last.root:
                 self.find("forked", f"two different roots are signed for the first {checkpoint.size} leaves")
                 self._disputed.add(checkpoint.size)
+            before = self.signed[-_MOST_OF_A_SIZE] if len(self.signed) >= _MOST_OF_A_SIZE else None
+            if before is not None and before.checkpoint.size == checkpoint.size:  # they never fall
+                raise Invalid(f"there are more than {_MOST_OF_A_SIZE} of size {checkpoint.size}")
         self.signed.append(new)
 
     # -- what was signed --------------------------------------------------------------------------------------
@@ -1030,6 +1051,8 @@ class _Audit:
             match = _POLICY.fullmatch(line)  # taken as it is: written again, a number could look different
             if match is None or sha256(match[2]).hexdigest() != match[1].decode():
                 raise Invalid(f"line {len(found) + 1}: is not a policy with its digest")
+            if found and match[1].decode() <= found[-1]:
+                raise Invalid(f"line {len(found) + 1}: stands there twice, or not in the order of digests")
             found.append(match[1].decode())
         for digest in sorted(named.difference(found)):
             self.find("incomplete", f"policy {_short(digest, 12)} was in use, and what it said is not in the bundle")
@@ -1043,9 +1066,10 @@ class _Audit:
 
     def _compare_proofs(self, box: Container, roots: dict[int, bytes]) -> None:
         """Where leaves are left out, each checkpoint is shown to continue the one before."""
-        lines = list(box.lines("proofs.jsonl"))
-        if len(lines) != (0 if self.whole else len(self.signed) - 1):
-            raise Invalid(f"found {len(lines)} proofs for {len(self.signed)} checkpoints")
+        count = sum(1 for _ in box.lines("proofs.jsonl"))
+        if count != (0 if self.whole else len(self.signed) - 1):
+            raise Invalid(f"found {count} proofs for {len(self.signed)} checkpoints")
+        lines = box.lines("proofs.jsonl")
         for line, (old, _, _), (new, _, _) in zip(lines, self.signed, self.signed[1:]):  # noqa: B905 - likewise
             first, proof, second = _fields(canonical(line), **{"from": int, "proof": list, "to": int})
             if (first, second) != (old.size, new.size):
@@ -1093,7 +1117,8 @@ class _Audit:
         notes: dict[int, list[str]] = {}
         for signed in self.signed:
             notes.setdefault(signed.checkpoint.size, []).append(signed.note)
-        stamps = []
+        stamps = 0
+        openssl = None if self._tsa_ca is None else shutil.which("openssl")
         for number, line in enumerate(box.lines("anchors.jsonl"), 1):
             kinds: dict[str, Any] = {"anchor": str, "at": str, "kind": str, "size": int, "token": (str, type(None))}
             name, at, _, size, token = _fields(canonical(line), **kinds)
@@ -1105,29 +1130,28 @@ class _Audit:
                 note = next((note.encode() for note in notes[size] if is_over(data, note.encode())), None)
                 if note is None:
                     raise Invalid(f"line {number}: the time-stamp is not over the checkpoint of size {size}")
-                stamps.append(Stamp(size, name, data, note))
+                stamps += 1
+                self._check_stamp(openssl, Stamp(size, name, data, note))  # now: all tokens together take too much room
         if not stamps and not self._kept_outside:
             words = "no authority has stamped a checkpoint of it: only the company's own clock says when it was made"
             self.find("unanchored", words)
-        self._check_stamps(stamps)
-
-    def _check_stamps(self, stamps: Sequence[Stamp]) -> None:
-        openssl = shutil.which("openssl")
-        if stamps and (openssl is None or self._tsa_ca is None):
+        if stamps and openssl is None:
             self.unchecked = True
             lacking = "--tsa-ca was not given" if self._tsa_ca is None else "the program openssl was not found"
-            self.find("not checked", f"who made the time-stamps ({len(stamps)}), and when: {lacking}")
+            self.find("not checked", f"who made the time-stamps ({stamps}), and when: {lacking}")
+        elif openssl is not None:
+            self.facts["stamps"] = [{"size": size, "at": _instant(at)} for size, at in self.stamps]
+
+    def _check_stamp(self, openssl: str | None, stamp: Stamp) -> None:
         if openssl is None or self._tsa_ca is None:
             return
-        for stamp in stamps:
-            try:
-                self.stamps.append((stamp.size, check_stamp(openssl, stamp, self._tsa_ca)))
-            except Invalid as error:
-                words = f"time-stamp of {_short(stamp.anchor)} over the checkpoint of size {stamp.size}: {error}"
-                self.find("invalid", words)
-            except subprocess.TimeoutExpired:
-                self.find("not checked", f"the time-stamp over the checkpoint of size {stamp.size}: openssl hangs")
-        self.facts["stamps"] = [{"size": size, "at": _instant(at)} for size, at in self.stamps]
+        try:
+            self.stamps.append((stamp.size, check_stamp(openssl, stamp, self._tsa_ca)))
+        except Invalid as error:
+            words = f"time-stamp of {_short(stamp.anchor)} over the checkpoint of size {stamp.size}: {error}"
+            self.find("invalid", words)
+        except subprocess.TimeoutExpired:
+            self.find("not checked", f"the time-stamp over the checkpoint of size {stamp.size}: openssl hangs")
 
 
 def _text(data: bytes) -> str:
