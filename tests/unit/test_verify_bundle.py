@@ -1353,6 +1353,13 @@ def test_names_in_a_bundle_cannot_write_lines_of_their_own(path: Path) -> None:
     assert "\x1b" not in told
 
 
+@pytest.mark.parametrize("name", ["a\x1b[2J.zip", "a\nok: all is well.zip", "a\u202e.zip", "a\udc9b.zip"])
+def test_the_name_of_a_file_cannot_command_a_terminal(name: str, path: Path) -> None:
+    told = words(verify(write(path, material(STORY)).rename(path.with_name(name))))
+    assert "python verify_bundle.py BUNDLE --trust" in told
+    assert name not in told
+
+
 # ---------------------------------------------------------------- the tree, against public vectors
 
 

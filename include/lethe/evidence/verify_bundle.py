@@ -1275,7 +1275,8 @@ def _not_proven(audit: _Audit, kinds: set[str]) -> Iterator[str]:
 
 
 def _next(audit: _Audit, kinds: set[str], path: str) -> Iterator[str]:
-    command = f"python verify_bundle.py {shlex.quote(path)}"
+    file = shlex.quote(path) if path.isprintable() else "BUNDLE"  # who sent the file may have named it
+    command = f"python verify_bundle.py {file}"
     if "invalid" in kinds:
         yield (
             "Ask for the file once more: it may have been damaged on its way, or be of another log than you think. If "
