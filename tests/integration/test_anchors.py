@@ -7,7 +7,7 @@ import socket
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 import pytest
 from rfc3161_client import TimestampRequestBuilder
@@ -149,6 +149,30 @@ def test_an_authority_that_says_nothing_is_not_waited_for_forever(monkeypatch: p
     with serving(answer) as url:
         message = _refusal(url)
         given_up.set()
+    assert message == "anchor clock: no answer in time; check connection lethe_tsa"
+
+
+@pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b"HTTP/1.1 200 OK\r\nX-Wait: "])
+def test_an_authority_that_answers_byte_by_byte_is_not_waited_for_forever(
+    begin: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte is a sign of life."""
+    monkeypatch.setattr(timestamp, "PATIENCE", 0.3)
+    given_up = Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            with server.accept()[0] as connection:
+                connection.sendall(begin)
+                while not given_up.wait(0.02):
+                    connection.sendall(b"x")
+
+        dripping = Thread(target=drip, daemon=True)
+        dripping.start()
+        message = _refusal(f"http://127.0.0.1:{server.getsockname()[1]}/tsr")
+        assert dripping.is_alive()
+        given_up.set()
+        dripping.join(10)
     assert message == "anchor clock: no answer in time; check connection lethe_tsa"
 
 

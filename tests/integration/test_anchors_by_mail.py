@@ -7,7 +7,7 @@ import logging
 import socket
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -246,6 +246,34 @@ def test_a_server_that_says_nothing_is_not_waited_for_forever(monkeypatch: pytes
     with _listening(lambda _: given_up.wait(30) and None) as port:
         assert _refusal(_plain(port)) == "anchor post: no answer in time; check connection lethe_mail"
         given_up.set()
+
+
+def test_a_server_that_answers_byte_by_byte_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte is a sign of life."""
+    monkeypatch.setattr(mail, "PATIENCE", 0.3)
+    given_up = Event()
+
+    def drip(connection: socket.socket) -> None:
+        while not given_up.wait(0.02):
+            connection.sendall(b"2")
+
+    with _listening(drip) as port:
+        assert _refusal(_plain(port)) == "anchor post: no answer in time; check connection lethe_mail"
+        given_up.set()
+
+
+def test_a_reply_without_end_is_not_read_to_its_end() -> None:
+    ended = Event()
+
+    def go_on(connection: socket.socket) -> None:
+        with suppress(OSError):
+            for _ in range(1_000_000):
+                connection.sendall(b"220-hemmelig\r\n" * 100)
+            ended.set()
+
+    with _listening(go_on) as port:
+        assert "message too long" in _refusal(_plain(port))
+    assert not ended.is_set()
 
 
 def test_a_server_that_hangs_up_or_is_none_is_unreachable() -> None:

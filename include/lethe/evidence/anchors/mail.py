@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 import smtplib
@@ -10,15 +11,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 from email.utils import format_datetime
+from typing import BinaryIO
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from lethe import clock
 from lethe.errors import ConfigError
 from lethe.evidence.anchors.failure import in_words, unreachable
+from lethe.evidence.anchors.patience import within
 from lethe.model import AnchorSetting
 
 TIMEOUT = 30.0
 """Seconds without a sign of life from the server."""
+
+PATIENCE = 300.0
+"""Seconds for all of a session: some servers make those wait whom they do not know."""
+
+LINES = 200
+"""Lines of a server's replies in all; a session has some thirty."""
 
 _TEXT = """\
 This is the signed checkpoint of the evidence log {origin} when it had {size} entries.
@@ -69,13 +78,16 @@ class Mail:
         """Send the note; the same note has the same Message-ID, so that a mail sent twice can be told as one."""
         message = self._message(note)
         try:
-            with self._session() as server:
-                refused = server.send_message(message, self._sender, self._to)
+            refused = within(PATIENCE, lambda: self._send(message))
         except (smtplib.SMTPException, OSError) as error:
             raise unreachable(self.name, _in_words(error), f"check connection {self._connection}") from None
         if refused:
             found = f"{len(refused)} of {len(self._to)} addresses were refused {_codes(refused)}"
             raise unreachable(self.name, found, "correct them under `to` in the policy")
+
+    def _send(self, message: EmailMessage) -> dict[str, tuple[int, bytes]]:
+        with self._session() as server:
+            return server.send_message(message, self._sender, self._to)
 
     def _message(self, note: str) -> EmailMessage:
         origin, size = note.split("\n", 2)[:2]
@@ -98,9 +110,9 @@ class Mail:
         tls = ssl.create_default_context()
         host = self._url.hostname or ""
         if self._url.scheme == "smtps":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(host, self._port, timeout=TIMEOUT, context=tls)
+            server: smtplib.SMTP = _BriefWithTls(host, self._port, timeout=TIMEOUT, context=tls)
         else:
-            server = smtplib.SMTP(host, self._port, timeout=TIMEOUT)
+            server = _Brief(host, self._port, timeout=TIMEOUT)
         try:
             if self._starttls:
                 server.starttls(context=tls)
@@ -111,6 +123,36 @@ class Mail:
                 server.quit()
         finally:
             server.close()
+
+
+class _Replies:
+    """The file that a server's replies are read from, up to LINES of them: one reply may go on forever."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._left = file, LINES
+
+    def readline(self, limit: int) -> bytes:
+        """The next line; OSError after the last one that is read."""
+        self._left -= 1
+        if self._left < 0:
+            raise OSError(errno.EMSGSIZE, "too many lines")
+        return self._file.readline(limit)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class _Brief(smtplib.SMTP):
+    def getreply(self) -> tuple[int, bytes]:
+        """As ever, from a file that has an end."""
+        if self.file is None and self.sock is not None:
+            self.file = _Replies(self.sock.makefile("rb"))
+        return super().getreply()
+
+
+class _BriefWithTls(_Brief, smtplib.SMTP_SSL):
+    pass
 
 
 def _is_address(text: str) -> bool:

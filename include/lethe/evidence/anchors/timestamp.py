@@ -20,10 +20,14 @@ from rfc3161_client import (
 
 from lethe.errors import ConfigError
 from lethe.evidence.anchors.failure import in_words, unreachable
+from lethe.evidence.anchors.patience import within
 from lethe.model import AnchorSetting
 
 TIMEOUT = 30.0
 """Seconds without a sign of life from the authority."""
+
+PATIENCE = 120.0
+"""Seconds for all of an answer."""
 
 LIMIT = 1_000_000
 """Bytes of an answer; a token with its certificates has some thousands."""
@@ -78,12 +82,16 @@ class Timestamp:
         # Taken out of the URL, because httpx logs each URL.
         login = (self._url.username, self._url.password) if self._url.userinfo else None
         url = self._url.copy_with(userinfo=b"")
-        try:
+
+        def ask() -> bytes | str:
             with (
                 httpx.Client(timeout=TIMEOUT) as client,
                 client.stream("POST", url, content=query, headers=headers, auth=login) as answer,
             ):
-                found = _read(answer)
+                return _read(answer)
+
+        try:
+            found = within(PATIENCE, ask)
         except (httpx.HTTPError, OSError) as error:
             raise unreachable(self.name, in_words(error), f"check connection {self._connection}") from None
         if isinstance(found, str):
