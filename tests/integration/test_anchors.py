@@ -138,6 +138,12 @@ def test_an_authority_whose_name_is_not_known_is_unreachable(monkeypatch: pytest
     assert "the name of its server is not known here" in _refusal("http://hemmelig.example/tsr")
 
 
+def test_an_authority_whose_name_cannot_be_one_is_unreachable() -> None:
+    """Such an anchor stops no other."""
+    for host in (f"{'hemmelig' * 8}.example", "hemmelig..example"):
+        assert "its host or its login has characters" in _refusal(f"http://{host}/tsr")
+
+
 def test_an_authority_that_says_nothing_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timestamp, "TIMEOUT", 0.1)
     given_up = Event()

@@ -189,6 +189,15 @@ def test_login_and_password_go_over_tls_only_and_into_no_log(
     assert "hemmelig" not in caplog.text
 
 
+def test_a_login_or_a_host_that_cannot_be_sent_is_told_without_it(trusted_tls: Any) -> None:
+    """Such an anchor stops no other."""
+    doorkeeper = Doorkeeper()
+    with _served(Mailbox(), **_secured("smtps", trusted_tls, doorkeeper)) as port:
+        assert "its host or its login has characters" in _refusal(_with_login(port, "smtps", "hemmelig påske"))
+    assert not doorkeeper.asked
+    assert "its host or its login has characters" in _refusal(f"smtp://hemmelig..example/?from={SENDER}")
+
+
 @pytest.mark.parametrize("scheme", ["smtp", "smtps"])
 def test_a_server_with_a_certificate_that_nobody_vouches_for_gets_no_password(scheme: str, tmp_path: Path) -> None:
     tls, _ = server_tls(tmp_path)

@@ -31,6 +31,8 @@ def _known(error: BaseException) -> str | None:
         return "TLS could not be agreed on with its server"
     if isinstance(error, socket.gaierror):
         return "the name of its server is not known here"
+    if isinstance(error, UnicodeError):  # it holds the text itself, and that may be a password
+        return "its host or its login has characters that cannot be sent"
     if isinstance(error, TimeoutError):
         return "no answer in time"
     number = getattr(error, "errno", None) or _NUMBERS.get(type(error))

@@ -79,7 +79,7 @@ class Mail:
         message = self._message(note)
         try:
             refused = within(PATIENCE, lambda: self._send(message))
-        except (smtplib.SMTPException, OSError) as error:
+        except (smtplib.SMTPException, OSError, UnicodeError) as error:
             raise unreachable(self.name, _in_words(error), f"check connection {self._connection}") from None
         if refused:
             found = f"{len(refused)} of {len(self._to)} addresses were refused {_codes(refused)}"
@@ -159,7 +159,7 @@ def _is_address(text: str) -> bool:
     return re.fullmatch(r"[!-~]+@[A-Za-z0-9.-]+", text) is not None
 
 
-def _in_words(error: smtplib.SMTPException | OSError) -> str:
+def _in_words(error: smtplib.SMTPException | OSError | UnicodeError) -> str:
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return f"all addresses were refused {_codes(error.recipients)}"
     if isinstance(error, smtplib.SMTPAuthenticationError):

@@ -92,7 +92,7 @@ class Timestamp:
 
         try:
             found = within(PATIENCE, ask)
-        except (httpx.HTTPError, OSError) as error:
+        except (httpx.HTTPError, OSError, UnicodeError) as error:
             raise unreachable(self.name, in_words(error), f"check connection {self._connection}") from None
         if isinstance(found, str):
             raise unreachable(self.name, found, f"check connection {self._connection}")
