@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
@@ -101,7 +102,7 @@ class Lethe:
             if store not in self.policy.stores:
                 known = ", ".join((*self.policy.stores, STATE_CONNECTION))
                 raise ConfigError(f'found no store "{store}", expected one of: {known}')
-            self._outboxes[store] = Outbox(Connection(store, self.address(store)))
+            self._outboxes[store] = Outbox(Connection(store, partial(self.address, store)))
         return self._outboxes[store]
 
     def address(self, store: str) -> str:

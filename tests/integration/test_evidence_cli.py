@@ -219,3 +219,14 @@ def test_a_log_that_is_down_stops_no_sweep(firm: Company, say) -> None:
         assert told.exit_code == 1
         admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     assert "8 are signed" in say("seal").stdout
+
+
+def test_a_store_whose_connection_is_missing_stops_the_sealing_of_no_other(firm: Company, say, monkeypatch) -> None:
+    firm.sweep()
+    monkeypatch.delenv("AIRFLOW_CONN_CRM")
+    said = say("seal")
+    assert said.exit_code == 1
+    assert "leaves collected; 7 are signed" in said.stdout
+    assert "store crm: connection crm: AIRFLOW_CONN_CRM is not set" in said.stdout
+    monkeypatch.setenv("AIRFLOW_CONN_CRM", firm.lethe.addresses["crm"])
+    assert say("seal").exit_code == 0

@@ -138,6 +138,18 @@ def test_an_outbox_row_that_was_changed_or_made_up_is_not_taken_over(firm: Compa
     assert {json.loads(leaf)["kind"] for leaf in logged(firm)} >= {"plan", "approval"}  # the other outbox is collected
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"], ids=repr)
+def test_a_row_that_would_read_as_two_leaves_is_refused(firm: Company, end: str) -> None:
+    firm.sweep()
+    (line,) = firm.sealing.outboxes["crm"].leaves_after(1, 0, 10)
+    forged = line.rstrip(b"\n").replace(b"\t1\t1\t", b"\t1\t2\t").replace(b'"seq":1', b'"seq":2')
+    with firm.lethe.database.connect() as connection:
+        connection.execute("UPDATE lethe.outbox SET leaf = leaf || %s", [end + forged.decode()])
+    with pytest.raises(Forked, match="changed"):
+        firm.collect()
+    assert "batch" not in {json.loads(leaf)["kind"] for leaf in logged(firm)}
+
+
 def test_a_store_that_does_not_answer_is_left_for_the_next_time(firm: Company, monkeypatch) -> None:
     firm.sweep()
     with firm.lethe.database.server.admin() as admin:

@@ -21,6 +21,7 @@ from lethe.evidence.outside import Position
 from lethe.evidence.tree import Frontier, leaf_hash, root_at
 from lethe.sql import queries
 from lethe.stores.postgres.connection import Connection, tell, telling
+from lethe.stores.postgres.outbox import lines_of
 
 EVIDENCE_CONNECTION = "lethe_evidence"
 
@@ -32,7 +33,7 @@ BUSY_SECONDS = 120.0
 _HASH = 32
 _BLOCK = 1_000
 """Leaves that are written at a time."""
-_LINE = re.compile(rb"([0-9a-f-]{36})\t([0-9]+)\t([0-9]+)\t(.+)\n")
+_LINE = re.compile(rb"([0-9a-f-]{36})\t([0-9]+)\t([0-9]+)\t([^\r\n]+)\n")
 
 
 class Sealed(NamedTuple):
@@ -183,8 +184,8 @@ class Log:
     @telling
     def _leaves(self, first: int, end: int) -> list[bytes]:
         params = {"first": first, "end": end}
-        with self._connection.get().cursor() as cursor, cursor.copy(_SQL["copy_out"], params) as rows:
-            return [bytes(row) for row in rows]
+        with self._connection.get().cursor(binary=True) as cursor:
+            return lines_of(self.name, cursor.execute(_SQL["lines"], params))
 
     @telling
     def hashes(self, first: int, end: int) -> bytes:

@@ -10,6 +10,7 @@ Each step finds out how far the last one came, so any of them can be repeated, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -62,6 +63,15 @@ def _asking() -> Iterator[None]:
         yield
     except StoreError as error:
         raise _Unanswered(str(error)) from None
+
+
+def _waiting(outbox: Outbox, at: Position) -> Iterator[list[bytes]]:
+    """The leaves after a place, a transaction's worth at a time; the next are fetched while these are taken over."""
+    with ThreadPoolExecutor(1) as ahead:
+        following = ahead.submit(_leaves_after, outbox, at)
+        while lines := following.result():
+            following = ahead.submit(_leaves_after, outbox, _place(lines[-1]))
+            yield lines
 
 
 def _leaves_after(outbox: Outbox, at: Position) -> list[bytes]:
@@ -123,7 +133,7 @@ class Sealing:
                 f"{outbox.name}: number {at[1]} of epoch {at[0]} is not the leaf that the log has from there; if the "
                 f"database was restored and went on, its owner declares it with `lethe restore {outbox.name}`"
             )
-        while lines := _leaves_after(outbox, at):
+        for lines in _waiting(outbox, at):
             self.log.append(lines)
             gaps += _gaps(outbox.name, at if any(at) else _BEGINNING, lines)
             at, count = _place(lines[-1]), count + len(lines)

@@ -20,11 +20,12 @@ SELECT written_at FROM lethe.outbox WHERE (epoch, seq) > (%(epoch)s, %(seq)s) OR
 -- name: at
 SELECT leaf FROM lethe.outbox WHERE epoch = %(epoch)s AND seq = %(seq)s
 
--- name: copy_after
-COPY (
+-- name: lines_after
+SELECT convert_to(string_agg(concat(id, E'\t', epoch, E'\t', seq, E'\t', leaf, E'\n'), '' ORDER BY seq), 'UTF8'), count(*) FROM (
     SELECT s.id, o.epoch, o.seq, o.leaf FROM lethe.outbox o, lethe.store s
     WHERE (o.epoch, o.seq) > (%(epoch)s, %(seq)s) ORDER BY o.epoch, o.seq LIMIT %(limit)s
-) TO STDOUT
+) AS waiting
+GROUP BY epoch, seq / 500 ORDER BY epoch, seq / 500  -- the driver takes its time over each row
 
 -- name: begin_epoch
 UPDATE lethe.store SET epoch = greatest(epoch, %(published)s) + 1, seq = %(shared)s + 1

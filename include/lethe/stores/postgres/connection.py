@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
 
-from lethe.errors import StoreError, StoreRefused, StoreUnreachable
+from lethe.errors import ConfigError, StoreError, StoreRefused, StoreUnreachable
 from lethe.model import Plan, Rule
 
 _P = ParamSpec("_P")
@@ -48,9 +48,12 @@ Rows that a policy of row-level security hides could be holds: then the server i
 
 
 class Connection:
-    """A connection to one store, opened on first use and again after it broke."""
+    """A connection to one store, opened on first use and again after it broke.
 
-    def __init__(self, name: str, conninfo: str) -> None:
+    Where an address is only looked up then, one that is missing is a store that cannot be reached.
+    """
+
+    def __init__(self, name: str, conninfo: str | Callable[[], str]) -> None:
         self.name = name
         self._conninfo = conninfo
         self._conn: psycopg.Connection[tuple[Any, ...]] | None = None
@@ -59,13 +62,21 @@ class Connection:
         """The open connection: autocommit, UTC, names qualified or nothing."""
         if self._conn is None or self._conn.closed:
             self._conn = psycopg.connect(
-                self._conninfo,
+                self._address(),
                 autocommit=True,
                 connect_timeout=10,
                 application_name="lethe",
                 options=_SESSION,
             )
         return self._conn
+
+    def _address(self) -> str:
+        if isinstance(self._conninfo, str):
+            return self._conninfo
+        try:
+            return self._conninfo()
+        except ConfigError as error:
+            raise StoreUnreachable(f"store {self.name}: {error}") from None
 
     def close(self) -> None:
         """Close it; open batches are rolled back by the server."""

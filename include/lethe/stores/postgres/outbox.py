@@ -6,7 +6,7 @@ whoever has read up to a number misses nothing below it, and a number that is mi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -80,10 +80,10 @@ class Outbox:
 
     @telling
     def leaves_after(self, epoch: int, seq: int, limit: int) -> list[bytes]:
-        """At most `limit` leaves after a place, in order, each a line of COPY's text form: store, epoch, seq, leaf."""
+        """At most `limit` leaves after a place, in order, each a line of store, epoch, seq and leaf between tabs."""
         params = {"epoch": epoch, "seq": seq, "limit": limit}
-        with self._connection.get().cursor() as cursor, cursor.copy(_SQL["copy_after"], params) as lines:
-            return [bytes(line) for line in lines]
+        with self._connection.get().cursor(binary=True) as cursor:
+            return lines_of(self.name, cursor.execute(_SQL["lines_after"], params))
 
     @telling
     def write_once(self, key: str, leaf: Callable[[Place], Leaf]) -> bool:
@@ -149,6 +149,17 @@ def _elsewhere(leaf: str, store: str, place: tuple[int, int], here: Mapping[str,
     if (own := told.format(*place, store)) not in leaf:
         raise Forked(f"outbox {store}: number {place[1]} of epoch {place[0]} holds no leaf that was written there")
     return leaf.replace(own, told.format(here["epoch"], here["seq"], store))
+
+
+def lines_of(database: str, blocks: Iterable[tuple[bytes, int]]) -> list[bytes]:
+    """The lines of texts that the server put together of so many leaves; Forked when a leaf is not one line."""
+    lines = list[bytes]()
+    for block, count in blocks:
+        found = [line + b"\n" for line in block.split(b"\n")[:-1]]
+        if len(found) != count:
+            raise Forked(f"{database}: a row holds more than one leaf; it was changed after it was written")
+        lines += found
+    return lines
 
 
 def _row(conn: Conn, query: str, **params: Any) -> tuple[Any, ...]:
