@@ -17,6 +17,7 @@
     │   ├── ReceiptError       a receipt does not show what it should, or cannot be given
     │   ├── AnchorUnreachable  a place outside could not be reached, or refused
     │   └── AnchorConflict     a place outside holds something else under the same name
+    ├── HoldError            a hold names what is not there, or is none
     └── ConfigError          a connection or a setting is missing
 
 Each message names the thing found, the thing expected and the next step; values of rows are never part of it.
@@ -99,6 +100,10 @@ class AnchorUnreachable(EvidenceError):
 
 class AnchorConflict(EvidenceError):
     """A place outside holds something else under the same name."""
+
+
+class HoldError(LetheError):
+    """A hold names what is not there, or is no hold that anybody placed; the message names no key."""
 
 
 class ConfigError(LetheError):

@@ -350,7 +350,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Record:
-    """One row as decide() wants it: values by column reference, holds in force, and the rows that share its fate."""
+    """One row as decide() wants it: values by column reference, holds on it or what it hangs on, rows of its fate."""
 
     values: Mapping[str, Any]
     holds: Reason = NO_REASON

@@ -65,7 +65,7 @@ def relations_of(policy: Policy, rule: Rule) -> Iterator[tuple[Dataset, Relation
     """Every relation by which rows share a fate or a reference is followed, with the dataset it starts in."""
     yield from _down(rule.followers)
     yield from _up(rule.dataset, rule.leaders)
-    for dataset, ref in references_of(rule):
+    for dataset, ref in references_of(policy, rule):
         steps = [dataset, *along(policy, dataset, ref.path)]
         yield from ((step, step.relations[name]) for step, name in zip(steps, ref.path, strict=False))
 
@@ -83,10 +83,28 @@ def _up(dataset: Dataset, leaders: tuple[Kin, ...]) -> Iterator[tuple[Dataset, R
         yield from _up(kin.dataset, kin.kin)
 
 
-def references_of(rule: Rule) -> Iterator[tuple[Dataset, ColumnRef]]:
+def references_of(policy: Policy, rule: Rule) -> Iterator[tuple[Dataset, ColumnRef]]:
     """Every column that the verdict is read from, with the dataset that the reference starts in."""
     yield from ((dataset, clock.at) for dataset, clock in clocks_of(rule))
     yield from ((dataset, condition.at) for dataset, condition in _conditions(rule))
+    for dataset in {each.name: each for each in (rule.dataset, *(kin.dataset for kin in kin_of(rule)))}.values():
+        for path, above in above_of(policy, dataset):
+            yield from ((dataset, ColumnRef(column, path)) for column in above.key)
+
+
+def above_of(policy: Policy, dataset: Dataset) -> Iterator[tuple[tuple[str, ...], Dataset]]:
+    """What a row hangs on, by every way of relations that leads there: a hold on any of it covers the row.
+
+    A relation that leads back to a dataset on its own way is not followed.
+    """
+    pending: list[tuple[tuple[str, ...], Dataset, frozenset[str]]] = [((), dataset, frozenset({dataset.name}))]
+    while pending:
+        path, here, seen = pending.pop(0)
+        for name, relation in here.relations.items():
+            if relation.to not in seen:
+                above = policy.datasets[relation.to]
+                yield (*path, name), above
+                pending.append(((*path, name), above, seen | {relation.to}))
 
 
 def lost_holds(number: int, dataset: str | None = None) -> Iterator[str]:
@@ -107,5 +125,5 @@ def datasets_of(policy: Policy, rule: Rule) -> Iterator[Dataset]:
     """Every dataset that is touched or read, some more than once."""
     yield rule.dataset
     yield from (kin.dataset for kin in kin_of(rule))
-    for dataset, ref in references_of(rule):
+    for dataset, ref in references_of(policy, rule):
         yield from along(policy, dataset, ref.path)

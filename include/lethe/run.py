@@ -34,6 +34,7 @@ from lethe.policy import load
 from lethe.state import Listed, State
 from lethe.stores import DataStore, open_store
 from lethe.stores.postgres.connection import Connection
+from lethe.stores.postgres.holds import Mirror
 from lethe.stores.postgres.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -105,6 +106,18 @@ class Lethe:
             self._outboxes[store] = Outbox(Connection(store, partial(self.address, store)))
         return self._outboxes[store]
 
+    def mirror(self, store: str) -> Mirror:
+        """The mirror of the holds in a store of the policy."""
+        outbox = self.outbox(store)
+        return Mirror(outbox.connection, outbox.require_open)
+
+    def bring_up_holds(self, store: str, run: str) -> None:
+        """Let a store's mirror have the holds that the register has; StoreError when it cannot, and so may not act."""
+        register = self.state.holds
+        if targets := register.of_store(store):
+            for target in self.mirror(store).bring_up(targets, run):
+                register.note(target, lifted=target.released)
+
     def address(self, store: str) -> str:
         """The libpq connection string of a store of the policy."""
         return self._conninfo(self.policy.stores[store].connection)
@@ -167,6 +180,7 @@ class Lethe:
         approved = self.state.open_plan(rule, today, today)
         if approved is not None and approved.policy_digest == self.policy.digest:
             return approved
+        self.bring_up_holds(rule.dataset.store, run)
         survey = self.store(rule).survey(rule, today, confirmed=confirmed)
         earlier = self.state.finished(rule, today)
         plan = make_plan(self.policy, rule, survey, today, self.state.last_approved(rule), earlier)
@@ -234,6 +248,7 @@ class Lethe:
             return
         if not 0 <= shard < len(plan.survey.shards):
             raise PlanError(f"plan {digest[:12]}: found shard {shard}, expected 0 to {len(plan.survey.shards) - 1}")
+        self.bring_up_holds(self.rule(plan.rule).dataset.store, run)
         self._work_off(plan, plan.survey.shards[shard], run, progress)
 
     def finish(self, digest: str, now: datetime, run: str) -> None:

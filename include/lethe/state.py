@@ -25,6 +25,7 @@ from lethe.evidence.leaf import (
     run_leaf,
     verification_leaf,
 )
+from lethe.holds import Register
 from lethe.model import Plan, Policy, Remaining, Rule, Verdict
 from lethe.plan import from_json, to_json
 from lethe.policy.digest import policy_text
@@ -93,6 +94,7 @@ class State:
         """`guard` is asked before anything is written, and raises what speaks against it."""
         self._connection = Connection(self.name, conninfo)
         self.outbox = Outbox(self._connection, guard)
+        self.holds = Register(self._connection, self._answering)
 
     @property
     def store(self) -> State:
@@ -289,6 +291,12 @@ class State:
     def give_up(self, plan: Plan) -> None:
         """What the plan was approved for is no more: no run takes it up again."""
         self._connection.get().execute(_SQL["finish"], {"digest": plan.digest, "outcome": "stopped"})
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        self.outbox.require_open()
+        with _only_who_may():
+            yield
 
     def _write(self, key: str, leaf: Callable[[Place], Leaf]) -> None:
         """The leaf goes into the outbox in the transaction that is open."""

@@ -371,6 +371,17 @@ def test_a_hold_placed_after_the_plan_keeps_its_row(estate: Estate) -> None:
     assert {2000, 2001, 2002, 2003} <= _ids(estate, "messages")
 
 
+@pytest.mark.parametrize("hold", [("cases", "1000"), ("cases", "*"), ("rule:assumed", "*")], ids=" ".join)
+def test_a_hold_covers_what_hangs_on_its_row_and_all_of_a_dataset_or_rule(
+    estate: Estate, hold: tuple[str, str]
+) -> None:
+    estate.hold(*hold, Reason.RESTRICTED)
+    kept = estate.open().survey(_rule(estate, "assumed"), TODAY, confirmed=True)
+    everything = 2 * (len(PLANTED) + MORE)
+    assert kept.because(Reason.RESTRICTED) == (everything if hold[1] == "*" else 4)  # two hang on one held before
+    assert kept.unseen == ()
+
+
 def test_a_hold_placed_between_two_batches_keeps_its_row(estate: Estate) -> None:
     """Of a kind that the store knew none of for this dataset when the work began."""
     plan, store = _plan(estate), estate.open()

@@ -155,9 +155,8 @@ FORBIDDEN = [
     "UPDATE lethe.store SET epoch = 9",
     "UPDATE lethe.store SET id = gen_random_uuid()",
     "DELETE FROM lethe.store",
-    "INSERT INTO lethe.hold VALUES ('customers', '1', 'held')",
-    "DELETE FROM lethe.hold",
     "UPDATE lethe.hold SET key = '0'",
+    "TRUNCATE lethe.hold",
     "DELETE FROM lethe.progress",
     "DELETE FROM lethe.partition_intent",
 ]

@@ -22,6 +22,7 @@ from lethe.evidence.leaf import (
     canonical,
     confirmation_leaf,
     heartbeat_leaf,
+    hold_leaf,
     instant,
     key_leaf,
     manifest_leaf,
@@ -33,6 +34,7 @@ from lethe.evidence.leaf import (
     schema,
     verification_leaf,
 )
+from lethe.holds import Because, Open
 from lethe.model import Plan, Reason, Receipt, Remaining, Rule, Shard, Subjects, Survey, Way
 from lethe.plan import make_plan
 from lethe.policy import load
@@ -79,6 +81,12 @@ def _batch(**changes: Any) -> dict[str, Any]:
 
 def _done(shard: int = 0, rows: int = 7, reach: int = 3) -> Receipt:
     return Receipt("a" * 64, shard, 1, rows, {"visits": reach}, 0.5, 12)
+
+
+def _hold(dataset: str, key: str) -> dict[str, Any]:
+    released = dataset.startswith("rule:")
+    because, role, review = Because.LEGAL_CLAIM, "privacy-officer", date(2025, 9, 1)
+    return hold_leaf(Open(RUN, 1, dataset, key, because, role, review, released, RUN, False, False), PLACE, RUN)
 
 
 def _run(**changes: Any) -> dict[str, Any]:
@@ -128,18 +136,9 @@ def _every_leaf() -> dict[str, dict[str, Any]]:
             "number": 1,
             "found": "done",
         },
-        "hold": {
-            **_head("hold", PLACE, RUN),
-            "state": "placed",
-            "hold": RUN,
-            "dataset": "visitors",
-            "because": "legal_claim",
-            "store": PLACE.store,
-            "epoch": 1,
-            "role": "privacy-officer",
-            "approver": RUN,
-            "review": "2025-09-01",
-        },
+        "hold": _hold("visitors", "17"),
+        "hold on a dataset": _hold("visitors", "*"),
+        "hold on a rule": _hold("rule:visitors-26-months", "*"),
         "scheduled": _run(state="scheduled", plan=None, counts={}),
         "started": _run(state="started", plan=None, counts={}),
         "run": _run(),

@@ -5,7 +5,7 @@ Stores are found as Airflow finds them: through AIRFLOW_CONN_<ID> variables.
     exit code  meaning
     0          done, nothing is wrong
     1          something was found: the policy has problems, or expired data remains
-    2          the command was not understood, or names what the policy does not have
+    2          the command was not understood, or names what the policy or a store does not have
     3          a plan waits for a person, a person said no, or this one may not (`approve`, `confirm`, `apply`)
     4          refused: policy, schema, store or evidence is not what was planned or published, or a bound was passed
     5          a store or a connection failed
@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import click
 
 from lethe.cli.evidence import evidence
+from lethe.cli.hold import hold
 from lethe.cli.policy import policy
 from lethe.cli.restore import replay, restore
 from lethe.cli.store import store
@@ -25,6 +26,7 @@ from lethe.cli.sweep import apply, approve, confirm, plan, plans, verify
 from lethe.errors import (
     ConfigError,
     EvidenceError,
+    HoldError,
     LetheError,
     NotApproved,
     PlanError,
@@ -43,6 +45,7 @@ def exit_code(error: LetheError) -> int:
         (SchemaMismatch, 4),
         (PlanError, 4),
         (EvidenceError, 4),
+        (HoldError, 2),
         (StoreError, 5),
         (ConfigError, 5),
     )
@@ -78,5 +81,5 @@ def main() -> None:
     """
 
 
-for command in (policy, plan, approve, confirm, apply, verify, plans, evidence, restore, replay, store):
+for command in (policy, plan, approve, confirm, apply, verify, plans, hold, evidence, restore, replay, store):
     main.add_command(command)

@@ -13,11 +13,14 @@ from datetime import UTC, date, datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import rfc8785
 
 from lethe.model import Plan, Policy, Reason, Receipt, Remaining, Rule, Subjects, Verdict
+
+if TYPE_CHECKING:
+    from lethe.holds import Open
 
 VERSION = 1
 
@@ -171,6 +174,24 @@ def batch_leaf(
         "suppressed": suppressed,
         "gone_from_backups": backups_until.isoformat() if backups_until else None,
         "receipts": {"count": subjects.count, "root": subjects.root} if subjects else None,
+    }
+
+
+def hold_leaf(target: Open, place: Place, run: str) -> Leaf:
+    """That something must be kept, or need not be any longer; on what of the policy, and never on which row."""
+    of_rule = target.dataset.removeprefix("rule:") if target.dataset.startswith("rule:") else None
+    return {
+        **_head("hold", place, run),
+        "state": "released" if target.released else "placed",
+        "hold": target.hold,
+        "number": target.number,
+        "scope": "rule" if of_rule else "dataset" if target.key == "*" else "row",
+        "dataset": None if of_rule else target.dataset,
+        "rule": of_rule,
+        "because": str(target.because),
+        "role": target.role,
+        "approver": target.approver,
+        "review": target.review.isoformat(),
     }
 
 

@@ -10,7 +10,7 @@ SELECT pg_advisory_xact_lock_shared(%(lock)s)
 SELECT epoch, (clock_timestamp() AT TIME ZONE %(zone)s)::date FROM lethe.store
 
 -- name: held_kinds
-SELECT dataset, array_agg(DISTINCT kind) FROM lethe.hold GROUP BY dataset
+SELECT DISTINCT dataset, kind, key = '*' FROM lethe.hold
 
 -- name: try_shard
 SELECT pg_try_advisory_xact_lock(hashtextextended(%(key)s, 0))

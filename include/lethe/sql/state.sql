@@ -62,6 +62,51 @@ CREATE TABLE IF NOT EXISTS lethe.confirmation (
     at          timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
+-- Holds: what must be kept, on whose word, and until when that is looked at again. A hold without an event is none.
+-- Each store has a mirror of them; `in_force_at` and `lifted_at` are when it had what is said here.
+CREATE TABLE IF NOT EXISTS lethe.placed_hold (
+    id      text PRIMARY KEY,
+    because text NOT NULL CHECK (because IN ('legal-claim', 'authority-request', 'accuracy-contested',
+        'unlawful-processing', 'subject-needs-it', 'objection-pending'))
+);
+CREATE TABLE IF NOT EXISTS lethe.hold_target (
+    hold        text NOT NULL REFERENCES lethe.placed_hold,
+    number      integer NOT NULL,
+    store       text NOT NULL,
+    dataset     text NOT NULL,
+    key         text,  -- names a person; forgotten a year after the hold was released
+    in_force_at timestamptz,
+    lifted_at   timestamptz,
+    PRIMARY KEY (hold, number)
+);
+CREATE INDEX IF NOT EXISTS hold_target_store ON lethe.hold_target (store);
+CREATE TABLE IF NOT EXISTS lethe.hold_event (
+    hold     text NOT NULL REFERENCES lethe.placed_hold,
+    event    text NOT NULL CHECK (event IN ('placed', 'reviewed', 'released')),
+    review   date CHECK ((review IS NULL) = (event = 'released')),
+    role     text NOT NULL,
+    via      text NOT NULL CHECK (via IN ('cli', 'airflow')),
+    approver text NOT NULL REFERENCES lethe.approver,
+    at       timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE UNIQUE INDEX IF NOT EXISTS hold_event_once ON lethe.hold_event (hold, event) WHERE event <> 'reviewed';
+CREATE OR REPLACE VIEW lethe.known_hold AS
+    SELECT h.id, h.because, p.role, p.at AS placed_at, r.at AS released_at, p.approver, r.approver AS released_by,
+        (SELECT e.review FROM lethe.hold_event e WHERE e.hold = h.id AND e.review IS NOT NULL ORDER BY e.at DESC LIMIT 1)
+    FROM lethe.placed_hold h
+    JOIN lethe.hold_event p ON p.hold = h.id AND p.event = 'placed'
+    LEFT JOIN lethe.hold_event r ON r.hold = h.id AND r.event = 'released';
+CREATE OR REPLACE FUNCTION lethe.forget_holds() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+    UPDATE lethe.hold_target SET key = NULL
+    WHERE key IS NOT NULL AND (lifted_at IS NOT NULL OR in_force_at IS NULL) AND hold IN (
+        SELECT e.hold FROM lethe.hold_event e WHERE e.event = 'released' AND e.at < now() - interval '1 year');
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER forget_holds AFTER INSERT ON lethe.hold_event
+    FOR EACH STATEMENT EXECUTE FUNCTION lethe.forget_holds();
+
 CREATE TABLE IF NOT EXISTS lethe.run (
     run   text NOT NULL,
     rule  text NOT NULL,
@@ -96,6 +141,8 @@ CREATE OR REPLACE TRIGGER only_who_may_answer BEFORE INSERT ON lethe.approval
     FOR EACH ROW EXECUTE FUNCTION lethe.only_who_may_answer();
 CREATE OR REPLACE TRIGGER only_who_may_answer BEFORE INSERT ON lethe.confirmation
     FOR EACH ROW EXECUTE FUNCTION lethe.only_who_may_answer();
+CREATE OR REPLACE TRIGGER only_who_may_answer BEFORE INSERT ON lethe.hold_event
+    FOR EACH ROW EXECUTE FUNCTION lethe.only_who_may_answer();
 
 GRANT USAGE ON SCHEMA lethe TO lethe_worker, lethe_officer;
 GRANT SELECT ON ALL TABLES IN SCHEMA lethe TO lethe_worker, lethe_officer;
@@ -104,5 +151,7 @@ REVOKE SELECT ON lethe.approver FROM lethe_worker;  -- who answered is nothing t
 GRANT INSERT ON lethe.outbox, lethe.approver, lethe.approval TO lethe_worker, lethe_officer;
 REVOKE INSERT ON lethe.confirmation FROM lethe_worker;
 GRANT INSERT ON lethe.confirmation TO lethe_officer;
+GRANT INSERT ON lethe.placed_hold, lethe.hold_target, lethe.hold_event TO lethe_worker, lethe_officer;
+GRANT UPDATE (in_force_at, lifted_at) ON lethe.hold_target TO lethe_worker, lethe_officer;
 GRANT INSERT ON lethe.policy, lethe.plan, lethe.run TO lethe_worker;
 GRANT UPDATE (made_at, outcome) ON lethe.plan TO lethe_worker;

@@ -36,13 +36,31 @@ CREATE TABLE IF NOT EXISTS lethe.progress (
     PRIMARY KEY (epoch, plan, shard)
 );
 
--- The mirror of the holds in force: which rows of which dataset nobody may touch.
+-- The mirror of the holds in force: which rows of which dataset nobody may touch, nor what hangs on them. Key * is all of
+-- a dataset, dataset rule:NAME all that a rule would do. `hold` is the id in lethe_state; empty where it was put by hand.
 CREATE TABLE IF NOT EXISTS lethe.hold (
     dataset text NOT NULL,
     key     text NOT NULL,
     kind    text NOT NULL CHECK (kind IN ('held', 'restricted')),
-    PRIMARY KEY (dataset, key, kind)
+    hold    text NOT NULL DEFAULT '',
+    PRIMARY KEY (dataset, key, kind, hold)
 );
+
+-- Restriction (GDPR 18) is there for everyone who reads this database to see: such rows may be stored, and nothing else.
+CREATE OR REPLACE VIEW lethe.restricted AS SELECT DISTINCT dataset, key FROM lethe.hold WHERE kind = 'restricted';
+GRANT USAGE ON SCHEMA lethe TO PUBLIC;
+GRANT SELECT ON lethe.restricted TO PUBLIC;
+
+-- What was put by hand is taken off by hand, by who owns the table.
+CREATE OR REPLACE FUNCTION lethe.only_by_hand() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.hold = '' AND NOT pg_catalog.pg_has_role(
+        (SELECT relowner FROM pg_catalog.pg_class WHERE oid = TG_RELID), 'MEMBER') THEN
+        RAISE EXCEPTION 'this hold was put by hand' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN OLD;
+END $$;
+CREATE OR REPLACE TRIGGER only_by_hand BEFORE DELETE ON lethe.hold FOR EACH ROW EXECUTE FUNCTION lethe.only_by_hand();
 
 -- Partitions on their way out: written before the partition is taken off its table, settled with its fate.
 CREATE TABLE IF NOT EXISTS lethe.partition_intent (

@@ -41,7 +41,7 @@ from lethe.model import (
     Survey,
     Way,
 )
-from lethe.reach import conditions_of, datasets_of, kin_of, lost_holds
+from lethe.reach import above_of, along, conditions_of, datasets_of, lost_holds
 
 Row = dict[str, Any]
 
@@ -231,7 +231,8 @@ class View:
     def records(self, rule: Rule) -> Iterator[tuple[Row, Record]]:
         """Every row of the rule's dataset as decide() wants it."""
         for row in self.memory.tables[rule.dataset.name]:
-            yield row, self._record(rule.dataset, row, rule.followers, rule.leaders)
+            record = self._record(rule.dataset, row, rule.followers, rule.leaders)
+            yield row, replace(record, holds=record.holds | self._holds_on(f"rule:{rule.name}", "*"))
 
     def along(self, rule: Rule, rows: list[Row]) -> dict[str, list[Row]]:
         """What goes when `rows` go, by following dataset; each row once, however many ways lead to it."""
@@ -269,11 +270,12 @@ class View:
         yield from self._lost_holds(rule)
 
     def _lost_holds(self, rule: Rule) -> Iterator[str]:
-        for dataset in {each.name: each for each in (rule.dataset, *(kin.dataset for kin in kin_of(rule)))}.values():
-            keys = {key_text(dataset, row) for row in self.memory.tables[dataset.name]}
+        for dataset in {each.name: each for each in datasets_of(self.policy, rule)}.values():
+            keys = {"*", *(key_text(dataset, row) for row in self.memory.tables[dataset.name])}
             lost = [key for name, key, _ in self.memory.holds if name == dataset.name and key not in keys]
             yield from lost_holds(len(lost), dataset.name)
-        yield from lost_holds(sum(name not in self.policy.datasets for name, *_ in self.memory.holds))
+        known = {*self.policy.datasets, *(f"rule:{name}" for name in self.policy.rules)}
+        yield from lost_holds(sum(name not in known for name, *_ in self.memory.holds))
 
     def _owner(self, dataset: Dataset, ref: ColumnRef) -> Dataset:
         for name in ref.path:
@@ -287,9 +289,22 @@ class View:
             for r in self.referring(k.dataset, k.relation, row)
         ]
         kin += [(k, self._record(k.dataset, r, up=k.kin)) for k in up if (r := self.referred(k.relation, row))]
-        key = key_text(dataset, row)
-        kinds = (kind for kind in (Reason.HELD, Reason.RESTRICTED) if (dataset.name, key, kind) in self.memory.holds)
-        return Record(Values(self, dataset, row), sum(kinds, Reason(0)), tuple(kin))
+        return Record(Values(self, dataset, row), self._holds(dataset, row), tuple(kin))
+
+    def _holds(self, dataset: Dataset, row: Row) -> Reason:
+        """The holds on a row and on all that it hangs on."""
+        found = self._holds_on(dataset.name, key_text(dataset, row)) | self._holds_on(dataset.name, "*")
+        for path, above in above_of(self.policy, dataset):
+            over: Row | None = row
+            for home, name in zip([dataset, *along(self.policy, dataset, path)], path, strict=False):
+                over = self.referred(home.relations[name], over) if over is not None else None
+            if over is not None:
+                found |= self._holds_on(above.name, key_text(above, over)) | self._holds_on(above.name, "*")
+        return found
+
+    def _holds_on(self, name: str, key: str) -> Reason:
+        kinds = (kind for kind in (Reason.HELD, Reason.RESTRICTED) if (name, key, kind) in self.memory.holds)
+        return sum(kinds, Reason(0))
 
     def _index(self, name: str, columns: tuple[str, ...], text: bool) -> dict[tuple[object, ...], list[Row]]:
         place = (name, columns, text)

@@ -17,7 +17,7 @@ from lethe.model import Done, Plan, Policy, Reason, Receipt, Remaining, Rule, Sh
 from lethe.plan import finish_shard
 from lethe.sql import queries
 from lethe.stores.postgres.agree import Agreed, agree
-from lethe.stores.postgres.apply import SQL_BATCH, Pace, Work, apply_range, finish, mirrored, one
+from lethe.stores.postgres.apply import SQL_BATCH, Pace, Work, apply_range, finish, one, read_holds
 from lethe.stores.postgres.connection import Connection, telling
 from lethe.stores.postgres.drop import apply_partition, put_back, try_to_put_back
 from lethe.stores.postgres.outbox import Outbox, rehearse
@@ -111,7 +111,7 @@ class PostgresStore:
     def _question(self, rule: Rule, today: date, confirmed: bool) -> Question:
         agreed = self._agree(rule)
         self._identity(rule)
-        return Question(rule, agreed, today, confirmed, mirrored(self._connection.get()))
+        return Question(rule, agreed, today, confirmed, read_holds(self._connection.get()))
 
     def _identity(self, rule: Rule) -> tuple[str, int]:
         """The store's own id and epoch."""

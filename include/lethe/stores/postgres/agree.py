@@ -84,7 +84,7 @@ def agree(conn: psycopg.Connection, policy: Policy, rule: Rule) -> Agreed:
 
 
 def _columns(agreed: Agreed, rule: Rule) -> Iterator[str]:
-    wanted = {(agreed.owner(dataset, ref).name, ref.column) for dataset, ref in references_of(rule)}
+    wanted = {(agreed.owner(dataset, ref).name, ref.column) for dataset, ref in references_of(agreed.policy, rule)}
     for dataset in {d.name: d for d in datasets_of(agreed.policy, rule)}.values():
         wanted |= {(dataset.name, column) for column in (*dataset.key, *dataset.personal_data)}
         for relation in dataset.relations.values():
@@ -129,7 +129,7 @@ def _compared(agreed: Agreed, rule: Rule) -> Iterator[str]:
     for at, column in sorted(conditions, key=str):
         if column.type not in COMPARED and column.kind != "enum":
             yield f"condition on {at}: found type {column.type}, expected text, boolean, integer, enum, uuid or date"
-    for dataset, relation in relations_of(agreed.policy, rule):
+    for dataset, relation in dict.fromkeys(relations_of(agreed.policy, rule)):
         for side, pair in ((dataset.name, 0), (relation.to, 1)):
             for name in (columns[pair] for columns in relation.columns if not relation.as_text):
                 if agreed.tables[side].columns[name].kind == "added":

@@ -21,12 +21,12 @@ from lethe.deadlines import last_day, local_date
 from lethe.errors import BoundExceeded, Stale, StoreRefused
 from lethe.evidence.leaf import batch_leaf
 from lethe.evidence.receipts import commit_to, period_of
-from lethe.model import Plan, Reason, Receipt, Rule, Shard, Store, Way
+from lethe.model import NO_REASON, Plan, Reason, Receipt, Rule, Shard, Store, Way
 from lethe.reach import changed_by
 from lethe.sql import queries
 from lethe.stores.postgres import outbox, receipts
 from lethe.stores.postgres.live import read_inbound, read_triggers
-from lethe.stores.postgres.predicate import Predicate, Question
+from lethe.stores.postgres.predicate import Holds, Predicate, Question
 from lethe.stores.postgres.statement import Range, candidates, deed, is_plain, locks, range_of, suppress, within
 
 SQL_BATCH = queries("batch")
@@ -141,16 +141,17 @@ def take_shard(conn: psycopg.Connection, work: Work, shard: Shard) -> Progress:
 
 def with_holds(conn: psycopg.Connection, question: Question) -> Question:
     """The question with the holds in force now; to be asked under the holds' lock."""
-    return replace(question, mirrored=mirrored(conn))
+    return replace(question, holds=read_holds(conn))
 
 
-def mirrored(conn: psycopg.Connection) -> Mapping[str, Reason]:
-    """Which kinds of hold the store's mirror knows, by dataset."""
+def read_holds(conn: psycopg.Connection) -> Holds:
+    """Which kinds of hold the store's mirror knows."""
     kinds = {"held": Reason.HELD, "restricted": Reason.RESTRICTED}
-    return {
-        dataset: Reason(sum(kinds[kind] for kind in found))
-        for dataset, found in conn.execute(SQL_BATCH["held_kinds"]).fetchall()
-    }
+    rows, whole = dict[str, Reason](), dict[str, Reason]()
+    for dataset, kind, all_of_it in conn.execute(SQL_BATCH["held_kinds"]).fetchall():
+        found = whole if all_of_it else rows
+        found[dataset] = found.get(dataset, NO_REASON) | kinds[kind]
+    return Holds(rows, whole)
 
 
 def apply_range(conn: psycopg.Connection, work: Work, shard: Shard, pace: Pace) -> Receipt | None:

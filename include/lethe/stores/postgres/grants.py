@@ -18,6 +18,7 @@ GRANT USAGE ON SCHEMA lethe TO {role};
 GRANT SELECT ON ALL TABLES IN SCHEMA lethe TO {role};
 GRANT UPDATE (seq) ON lethe.store TO {role};
 GRANT INSERT ON lethe.outbox TO {role};
+GRANT INSERT, DELETE ON lethe.hold TO {role};
 GRANT INSERT, UPDATE ON lethe.progress, lethe.partition_intent TO {role};
 GRANT INSERT, DELETE, UPDATE (nonce) ON lethe.receipt TO {role};
 """

@@ -48,6 +48,11 @@ class Outbox:
         self._connection, self._guard = connection, guard
 
     @property
+    def connection(self) -> Connection:
+        """Where it is written."""
+        return self._connection
+
+    @property
     def store(self) -> Outbox:
         """Itself: errors name this database."""
         return self

@@ -6,7 +6,7 @@ values through sql.Literal: what stands in the SQL is the policy's constants and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date
 
@@ -15,6 +15,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from lethe.deadlines import cutoff, next_day, start_of
 from lethe.decide import floor_end
 from lethe.model import NO_REASON, Anonymise, Clock, ColumnRef, Condition, Dataset, Floor, Kin, Reason, Relation, Rule
+from lethe.reach import above_of
 from lethe.stores.postgres.agree import Agreed, zone_of
 
 NEVER = SQL("false")
@@ -23,14 +24,22 @@ FIRST = SQL("'0001-01-01'")
 
 
 @dataclass(frozen=True)
+class Holds:
+    """Which kinds of hold the store's mirror knows: on rows, by dataset, and on all of a dataset or rule."""
+
+    rows: Mapping[str, Reason]
+    whole: Mapping[str, Reason]
+
+
+@dataclass(frozen=True)
 class Question:
-    """What is asked of a rule: on which date, whether its assumption is confirmed, which datasets have holds."""
+    """What is asked of a rule: on which date, whether its assumption is confirmed, which holds there are."""
 
     rule: Rule
     agreed: Agreed
     today: date
     confirmed: bool
-    mirrored: Mapping[str, Reason]
+    holds: Holds
 
 
 @dataclass
@@ -169,7 +178,8 @@ class Predicate:
             Reason.UNCONFIRMED: NEVER if rule.assumption is None or question.confirmed else SQL("true"),
             Reason.DONE: self._done(),
         }
-        return reasons | protection(question, self.scope, rule.floors, rule.followers, rule.leaders)
+        reasons |= protection(question, self.scope, rule.floors, rule.followers, rule.leaders)
+        return reasons | dict.fromkeys(question.holds.whole.get(whole_rule(rule.name), NO_REASON), SQL("true"))
 
     def _elapsed(self) -> Composable:
         question, rule = self.question, self.question.rule
@@ -225,9 +235,8 @@ def protection(
         Reason.RESTRICTED: [],
         Reason.FLOOR: [_under(question, scope, floor) for floor in floors],
     }
-    for reason, tests in found.items():
-        if reason in question.mirrored.get(scope.dataset.name, NO_REASON):
-            tests.append(_mirrored(scope, reason))
+    for reason in (Reason.HELD, Reason.RESTRICTED):
+        found[reason] += _mirrored(question.holds, scope, reason)
     for number, kin in enumerate((*followers, *leaders)):
         inner = Scope(scope.agreed, kin.dataset, f"{scope.alias}k{number}")
         down = number < len(followers)
@@ -245,11 +254,25 @@ def _some(inner: Scope, linked: Composable, test: Composable) -> Composable:
     )
 
 
-def _mirrored(scope: Scope, reason: Reason) -> Composable:
-    kind = "held" if reason is Reason.HELD else "restricted"
-    return SQL("{} IN (SELECT key FROM lethe.hold WHERE dataset = {} AND kind = {})").format(
-        key_text(scope.dataset, scope.alias), Literal(scope.dataset.name), Literal(kind)
-    )
+def _mirrored(holds: Holds, scope: Scope, reason: Reason) -> Iterator[Composable]:
+    """A hold in the mirror is on the row itself, or on what it hangs on."""
+    for path, dataset in [((), scope.dataset), *above_of(scope.agreed.policy, scope.dataset)]:
+        if reason in holds.whole.get(dataset.name, NO_REASON):
+            yield SQL("{} IS NOT NULL").format(scope.column(ColumnRef(dataset.key[0], path)))
+        elif reason in holds.rows.get(dataset.name, NO_REASON):
+            yield SQL("coalesce({} IN (SELECT key FROM lethe.hold WHERE dataset = {} AND kind = {}), false)").format(
+                key_text(dataset, scope.join(path)), Literal(dataset.name), Literal(hold_kind(reason))
+            )
+
+
+def hold_kind(reason: Reason) -> str:
+    """The mirror's word for HELD or RESTRICTED."""
+    return "held" if reason is Reason.HELD else "restricted"
+
+
+def whole_rule(rule: str) -> str:
+    """Under which name the mirror has a hold on all that a rule would do; no dataset's name has a colon."""
+    return f"rule:{rule}"
 
 
 def key_text(dataset: Dataset, alias: str) -> Composable:

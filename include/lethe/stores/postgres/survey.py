@@ -14,10 +14,10 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from lethe.deadlines import cutoff, next_day, start_of
 from lethe.model import Delete, Kin, Reason, Shard, Survey, Way
-from lethe.reach import changed_by, conditions_of, kin_of, lost_holds
+from lethe.reach import changed_by, conditions_of, datasets_of, lost_holds
 from lethe.stores.postgres.apply import one
 from lethe.stores.postgres.live import Part
-from lethe.stores.postgres.predicate import Predicate, Question, key_text, link, table_name
+from lethe.stores.postgres.predicate import Predicate, Question, key_text, link, table_name, whole_rule
 
 INDEX_SHARE = 0.1
 """Below this share of due rows the clock's index finds them faster than reading the table in order."""
@@ -121,16 +121,17 @@ def _unseen(conn: psycopg.Connection, question: Question) -> Iterator[str]:
 
 def _lost_holds(conn: psycopg.Connection, question: Question) -> Iterator[str]:
     """Holds that protect nothing, as counts: their key, or the name of their dataset, may have been mistyped."""
-    datasets = {each.name: each for each in (question.rule.dataset, *(k.dataset for k in kin_of(question.rule)))}
-    for name, dataset in datasets.items():
-        if name in question.mirrored:
+    policy = question.agreed.policy
+    for name, dataset in {each.name: each for each in datasets_of(policy, question.rule)}.items():
+        if name in question.holds.rows:
             query = SQL(
-                "SELECT count(*) FROM lethe.hold AS h WHERE h.dataset = {} AND NOT EXISTS"
+                "SELECT count(*) FROM lethe.hold AS h WHERE h.dataset = {} AND h.key <> '*' AND NOT EXISTS"
                 " (SELECT FROM {} AS t WHERE {} = h.key)"
             ).format(Literal(name), table_name(dataset), key_text(dataset, "t"))
             yield from lost_holds(one(conn, query)[0], name)
     known = SQL("SELECT count(*) FROM lethe.hold WHERE dataset <> ALL ({})")
-    yield from lost_holds(one(conn, known.format(Literal(list(question.agreed.policy.datasets))))[0])
+    names = [*policy.datasets, *map(whole_rule, policy.rules)]
+    yield from lost_holds(one(conn, known.format(Literal(names)))[0])
 
 
 def _shards(conn: psycopg.Connection, predicate: Predicate, by_part: dict[int, dict[Reason, int]]) -> Iterator[Shard]:

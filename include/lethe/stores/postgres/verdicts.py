@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import psycopg
-from psycopg.sql import SQL, Composable, Composed, Identifier
+from psycopg.sql import SQL, Composable, Identifier
 
-from lethe.model import Reason
+from lethe.model import Dataset, Reason
+from lethe.stores.postgres.live import Table
 from lethe.stores.postgres.predicate import Predicate, Question, table_name
 
 
@@ -17,18 +18,19 @@ def verdicts(conn: psycopg.Connection, question: Question, keys: Sequence[str]) 
     mask = SQL("SELECT {}, count(*) FROM {} AS t{} WHERE ").format(
         predicate.mask(), table_name(question.rule.dataset), predicate.scope.joined()
     )
-    whole = SQL("{}{} GROUP BY 1").format(_plain(mask, conn), _among_keys(question))
+    dataset = question.rule.dataset
+    whole = SQL("{}{} GROUP BY 1").format(plain(mask, conn), among_keys(dataset, question.agreed.table(dataset)))
     return {Reason(reasons): rows for reasons, rows in conn.execute(whole, {"keys": list(keys)}).fetchall()}
 
 
-def _plain(query: Composed, conn: psycopg.Connection) -> Composable:
+def plain(query: Composable, conn: psycopg.Connection) -> Composable:
     """The query without a meaning of `%`, for one that is executed with parameters."""
     return SQL(query.as_string(conn).replace("%", "%%"))
 
 
-def _among_keys(question: Question) -> Composable:
-    """The row's key is one of the parameter's; cast to the columns' types, so that the key's index serves."""
-    dataset, types = question.rule.dataset, question.agreed.table(question.rule.dataset).columns
+def among_keys(dataset: Dataset, table: Table) -> Composable:
+    """The row's key is one of those in `keys`; cast to the columns' types, so that the key's index serves."""
+    types = table.columns
     own = SQL(", ").join(SQL("t.{}").format(Identifier(name)) for name in dataset.key)
     if len(dataset.key) == 1:
         parts = [SQL("k::{}").format(SQL(types[dataset.key[0]].declared))]
