@@ -12,6 +12,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -30,20 +31,22 @@ OSLO = ZoneInfo("Europe/Oslo")
 SCHEMA = """
 CREATE TABLE customers (id int PRIMARY KEY, ended_d date, ended_tz timestamptz, ended_ts timestamp, ended_text text,
     status text, dispute text, delivered timestamptz, billed_d date, billed_tz timestamptz, billed_ts timestamp,
-    name text, remark text);
+    name text, remark text, COARSE);
 CREATE TABLE cases (id int PRIMARY KEY, customer_id int, customer_ref text, ended_d date, ended_tz timestamptz,
     ended_ts timestamp, status text, urgent bool, level int, dispute text, delivered timestamptz, billed_d date,
-    billed_tz timestamptz, billed_ts timestamp, name text, remark text);
+    billed_tz timestamptz, billed_ts timestamp, name text, remark text, COARSE);
 CREATE TABLE messages (id int PRIMARY KEY, case_id int, ended_d date, ended_tz timestamptz, ended_ts timestamp,
     status text, dispute text, delivered timestamptz, billed_d date, billed_tz timestamptz, billed_ts timestamp,
-    name text, remark text);
+    name text, remark text, COARSE);
 CREATE TABLE attachments (message_id int, part text, case_id int, dispute text, billed_d date,
     PRIMARY KEY (message_id, part));
 CREATE TABLE notes (id int PRIMARY KEY, about text, about_id text, dispute text, delivered timestamptz);
 CREATE INDEX ON customers (ended_d); CREATE INDEX ON customers (ended_tz); CREATE INDEX ON customers (ended_ts);
 CREATE INDEX ON cases (ended_d); CREATE INDEX ON cases (ended_tz); CREATE INDEX ON cases (ended_ts);
 CREATE INDEX ON messages (ended_d); CREATE INDEX ON messages (ended_tz);
-"""
+""".replace(
+    "COARSE", "born_d date, seen_tz timestamptz, seen_ts timestamp, place text, amount numeric(12, 2), number int"
+)
 
 KEYS = {
     "customers": ["id"],
@@ -95,28 +98,19 @@ class Case:
             if self.foreign_keys and column in followed:
                 yield f"ALTER TABLE {table} ADD CONSTRAINT follows {key}"
 
-    def memory(self, rule: Rule) -> Memory:
+    def memory(self, policy: Policy) -> Memory:
         """The rows and holds."""
-        rng = random.Random(self.seed)
+        rng, rule = random.Random(self.seed), policy.rules["ends"]
         tables = Filler(self, rule, rng).tables()
         memory = Memory(tables)
         for name, rows in tables.items():
             if rng.random() < 0.5:
                 continue
-            dataset = _dataset(rule, name)
-            for row in rows if dataset else ():
+            dataset = policy.datasets[name]
+            for row in rows:
                 if rng.random() < 0.08:
                     memory.holds.add((name, key_text(dataset, row), rng.choice([Reason.HELD, Reason.RESTRICTED])))
         return memory
-
-
-def _dataset(rule: Rule, name: str) -> Any:
-    pending, found = [*rule.followers, *rule.leaders], {rule.dataset.name: rule.dataset}
-    while pending:
-        kin = pending.pop()
-        found[kin.dataset.name] = kin.dataset
-        pending += kin.kin
-    return found.get(name)
 
 
 class Filler:
@@ -199,6 +193,12 @@ class Filler:
             "billed_ts": self.billed(zone[1], "ts"),
             "name": self.rng.choice(["Kari", "anonymisert", None]),
             "remark": self.rng.choice(["ring tilbake", None, None]),
+            "born_d": self.rng.choice([self.moment(None, "d"), date(1990, 3, 1), date(1990, 1, 1)]),
+            "seen_tz": self.rng.choice([self.moment(None, "tz"), datetime(1990, 2, 28, 23, tzinfo=UTC)]),
+            "seen_ts": self.rng.choice([self.moment(None, "ts"), datetime(1990, 3, 1)]),  # noqa: DTZ001
+            "place": self.rng.choice(["5003", "5000", " 0150", "N-7010", "9", "", "Ål", None]),
+            "amount": self.rng.choice([Decimal("4711.50"), Decimal("-0.01"), Decimal("4700.00"), Decimal("NaN"), None]),
+            "number": self.rng.choice([47, 40, -3, 0, None]),
         }
 
     def seldom(self, value: Any, chance: float = 0.06) -> Any:
@@ -337,7 +337,13 @@ WHEN: dict[str, list[dict[str, Any]]] = {
     ],
     "messages": [{}, {}, {"status": "closed"}, {"case.status": ["closed", "open"]}],
 }
-BLANK = {"name": {"constant": "anonymisert"}, "remark": "blank"}
+ANONYMISED: list[dict[str, Any]] = [
+    {"name": {"constant": "anonymisert"}, "remark": "blank"},
+    {"name": "unlink"},
+    {"name": "surrogate", "born_d": {"generalise": "month"}, "seen_tz": {"generalise": "year"}},
+    {"seen_ts": {"generalise": "month"}, "place": {"generalise": "region"}, "amount": {"generalise": {"band": 100}}},
+    {"seen_tz": {"generalise": "month"}, "number": {"generalise": {"band": 10}}, "born_d": {"generalise": "year"}},
+]
 
 
 def _rule(draw: st.DrawFn, root: str, datasets: dict[str, Any]) -> dict[str, Any]:
@@ -350,7 +356,7 @@ def _rule(draw: st.DrawFn, root: str, datasets: dict[str, Any]) -> dict[str, Any
         "clock": draw(st.sampled_from(PATHS[root])) + draw(st.sampled_from(CLOCKS[:3])),
         "keep": draw(st.sampled_from([keep, keep, assumed])),
         "when": draw(st.sampled_from(WHEN[root])),
-        "then": draw(st.sampled_from(["delete", "delete", {"anonymise": BLANK}, {"anonymise": {"name": "unlink"}}])),
+        "then": draw(st.sampled_from(["delete", "delete", *({"anonymise": fields} for fields in ANONYMISED)])),
         "limits": {"rows": 1_000_000, "share": "100%"},
     }
 

@@ -136,11 +136,18 @@ def _contacts(store: Store, today: date) -> Store:
 def _webshop(store: Store, today: date) -> Store:
     ended = {k for k, row in store["customers"].items() if over(row["ended_at"], today, months=12)}
     left = {key for key, row in store["orders"].items() if str(row["customer_id"]) in ended} - _held("orders")
+    untied = {name: value for name, value in FORGOTTEN_ORDER.items() if name != "ship_postcode"}
+    forgotten = _changed(store["orders"], left, untied)
     return {
         **store,
-        "orders": _changed(store["orders"], left, FORGOTTEN_ORDER),
+        "orders": {key: _region(row) if key in left else row for key, row in forgotten.items()},
         "messages": _drop(store, "messages", lambda row: str(row["customer_id"]) in ended),
     }
+
+
+def _region(order: Record) -> Record:
+    postcode = order["ship_postcode"]
+    return {**order, "ship_postcode": postcode and f"{postcode[:2]}00"}
 
 
 def _bookkeeping(store: Store, today: date) -> Store:

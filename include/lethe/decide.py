@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from lethe.anonymise.changes import as_text, is_changed
 from lethe.deadlines import Moment, Unbounded, YearEnd, cutoff, fiscal_cutoff, local_date
 from lethe.model import Anonymise, Clock, Condition, Decision, Floor, Kin, Reason, Record, Rule
 
@@ -32,7 +32,7 @@ def decide(
         reasons |= _protection(row, kin.dataset.held_when, kin.floors, today, zone, year_end)
     if rule.assumption is not None and not confirmed:
         reasons |= Reason.UNCONFIRMED
-    if isinstance(rule.action, Anonymise) and _is_done(rule.action, record):
+    if isinstance(rule.action, Anonymise) and _is_done(rule.action, record, zone):
         reasons |= Reason.DONE
     return Decision(reasons.verdict, reasons)
 
@@ -111,24 +111,11 @@ def _matches(condition: Condition, record: Record, *, unknown: bool = False) -> 
     return unknown if value is None else as_text(value) in condition.values
 
 
-def _is_done(action: Anonymise, record: Record) -> bool:
-    return all(_is(record.values.get(column), target) for column, target in action.fields.items())
-
-
-def _is(value: object, target: str | None) -> bool:
-    if value is None or target is None:
-        return value is target
-    return value == Decimal(target) if isinstance(value, Decimal) else as_text(value) == target
+def _is_done(action: Anonymise, record: Record, zone: ZoneInfo) -> bool:
+    return all(is_changed(record.values.get(column), change, zone) for column, change in action.fields.items())
 
 
 def _kin(rows: Iterable[tuple[Kin, Record]]) -> Iterator[tuple[Kin, Record]]:
     for kin, row in rows:
         yield kin, row
         yield from _kin(row.kin)
-
-
-def as_text(value: object) -> str:
-    """A value as PostgreSQL writes it when cast to text, for the types that conditions compare."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)

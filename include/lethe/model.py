@@ -193,10 +193,37 @@ class Delete:
 
 
 @dataclass(frozen=True)
-class Anonymise:
-    """Fields get a value that says nothing of the person: column → constant, None for NULL."""
+class Put:
+    """The field gets this constant, None for NULL."""
 
-    fields: Mapping[str, str | None] = field(hash=False)
+    value: str | None
+
+
+@dataclass(frozen=True)
+class Generalise:
+    """The field keeps what is useful and too coarse to tell people apart.
+
+    A date or moment its month or year (the first of it), a postcode its region (zeros after two digits), a number its
+    band of `width` (the lower edge).
+    """
+
+    to: Literal["month", "year", "region", "band"]
+    width: int = 0
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """The field gets a random value of its own, which nothing links to the old one and which shows that it is one."""
+
+
+Change = Put | Generalise | Surrogate
+
+
+@dataclass(frozen=True)
+class Anonymise:
+    """Fields get values that say nothing of the person, by column. Each change done twice is the same as once."""
+
+    fields: Mapping[str, Change] = field(hash=False)
 
 
 @dataclass(frozen=True)

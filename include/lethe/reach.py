@@ -85,11 +85,16 @@ def _up(dataset: Dataset, leaders: tuple[Kin, ...]) -> Iterator[tuple[Dataset, R
 
 def references_of(policy: Policy, rule: Rule) -> Iterator[tuple[Dataset, ColumnRef]]:
     """Every column that the verdict is read from, with the dataset that the reference starts in."""
-    yield from ((dataset, clock.at) for dataset, clock in clocks_of(rule))
-    yield from ((dataset, condition.at) for dataset, condition in _conditions(rule))
+    yield from judged_by(rule)
     for dataset in {each.name: each for each in (rule.dataset, *(kin.dataset for kin in kin_of(rule)))}.values():
         for path, above in above_of(policy, dataset):
             yield from ((dataset, ColumnRef(column, path)) for column in above.key)
+
+
+def judged_by(rule: Rule) -> Iterator[tuple[Dataset, ColumnRef]]:
+    """The clocks and conditions, floors' included, that the verdict is read from; holds apart."""
+    yield from ((dataset, clock.at) for dataset, clock in clocks_of(rule))
+    yield from ((dataset, condition.at) for dataset, condition in _conditions(rule))
 
 
 def above_of(policy: Policy, dataset: Dataset) -> Iterator[tuple[tuple[str, ...], Dataset]]:

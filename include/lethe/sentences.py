@@ -7,12 +7,12 @@ explain   both, with an example and with everything that can keep a row
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from lethe.deadlines import Period, cutoff, fiscal_cutoff, last_day, next_day
-from lethe.model import Aggregate, Anonymise, Condition, Floor, Policy, Rule
+from lethe.model import Aggregate, Anonymise, Condition, Floor, Generalise, Policy, Rule
 from lethe.reach import floors_of, followers_of, kin_of
 
 
@@ -49,6 +49,8 @@ _EN = _Language(
         "example": "Example: a record of {start} is kept through {last} and {verb} from {due}.",
         "example since": "Example: a record counted from {start} is kept through {last} and {verb} from {due}.",
         "fields": "Emptied or replaced: {fields}.",
+        "coarser": "Made coarser: {fields}.",
+        "to": "{column} ({to})",
         "suppressed": "Groups of fewer than {number} are not counted.",
         "when": "Only where {conditions}.",
         "is": "{at} is {values}",
@@ -65,7 +67,7 @@ _EN = _Language(
         "assumed": "The period is assumed ({because}). Nothing is touched before {role} has confirmed it.",
         "backups": "Backups of the system can hold it for another {period}.",
     },
-    groups={},
+    groups={"band": "bands of {width}"},
 )  # fmt: skip
 _NB = _Language(
     months=(
@@ -90,6 +92,8 @@ _NB = _Language(
         "example": "Eksempel: en post fra {start} beholdes til og med {last} og {verb} fra {due}.",
         "example since": "Eksempel: en post som regnes fra {start}, beholdes til og med {last} og {verb} fra {due}.",
         "fields": "Tømmes eller erstattes: {fields}.",
+        "coarser": "Gjøres grovere: {fields}.",
+        "to": "{column} ({to})",
         "suppressed": "Grupper på færre enn {number} telles ikke.",
         "when": "Gjelder bare der {conditions}.",
         "is": "{at} er {values}",
@@ -106,7 +110,8 @@ _NB = _Language(
         "assumed": "Fristen er antatt («{because}»). Ingenting røres før {role} har bekreftet den.",
         "backups": "Sikkerhetskopier av systemet kan inneholde det i {period} til.",
     },
-    groups={"day": "dag", "week": "uke", "month": "måned", "year": "år", "queue": "kø"},
+    groups={"day": "dag", "week": "uke", "month": "måned", "year": "år", "queue": "kø", "region": "region",
+            "band": "trinn på {width}"},
 )  # fmt: skip
 _LANGUAGES: Mapping[str, _Language] = {"en": _EN, "nb": _NB}
 
@@ -221,15 +226,28 @@ def _floor_periods(rule: Rule) -> list[Period]:
 
 def _details(rule: Rule, lang: str) -> list[str]:
     speak = _LANGUAGES[lang]
-    sentences = []
+    sentences = list[str]()
     if isinstance(rule.action, Anonymise):
-        sentences.append(speak.text["fields"].format(fields=_join(list(rule.action.fields), speak.text["and"])))
+        sentences += _fields(rule.action, speak)
     if rule.aggregate is not None and rule.aggregate.suppress_below > 1:
         sentences.append(speak.text["suppressed"].format(number=rule.aggregate.suppress_below))
     if rule.followers:
         names = sorted({follower.dataset.name for follower in followers_of(rule)})
         sentences.append(speak.text["follows"].format(names=_join(names, speak.text["and"])))
     return sentences
+
+
+def _fields(action: Anonymise, speak: _Language) -> Iterator[str]:
+    """Which fields lose everything, and which keep something."""
+    coarser = {name: change for name, change in action.fields.items() if isinstance(change, Generalise)}
+    if gone := [name for name in action.fields if name not in coarser]:
+        yield speak.text["fields"].format(fields=_join(gone, speak.text["and"]))
+    if coarser:
+        words = [
+            speak.text["to"].format(column=name, to=speak.groups.get(change.to, change.to).format(width=change.width))
+            for name, change in coarser.items()
+        ]
+        yield speak.text["coarser"].format(fields=_join(words, speak.text["and"]))
 
 
 def _keeping(rule: Rule, policy: Policy, today: date, lang: str) -> list[str]:

@@ -65,8 +65,9 @@ SWEEP = {
     "webshop": f"""
         DELETE FROM messages USING customers c WHERE c.id = customer_id AND (ended_at {OSLO} <= '2024-02-29'
             AND messages.id::text NOT IN (SELECT key FROM held WHERE dataset = 'webshop-messages');
-        UPDATE orders SET customer_id = NULL, ship_name = NULL, ship_address = NULL, ship_postcode = NULL, email = NULL,
-            phone = NULL, note = NULL FROM customers c WHERE c.id = customer_id AND (ended_at {OSLO} <= '2024-02-29'
+        UPDATE orders SET customer_id = NULL, ship_name = NULL, ship_address = NULL, email = NULL, phone = NULL,
+            ship_postcode = left(ship_postcode, 2) || '00', note = NULL
+            FROM customers c WHERE c.id = customer_id AND (ended_at {OSLO} <= '2024-02-29'
             AND orders.id::text NOT IN (SELECT key FROM held WHERE dataset = 'orders')
     """,
     "bookkeeping": f"""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from psycopg import sql
 from psycopg.adapt import Loader
 
+from lethe.anonymise.changes import MARK
 from lethe.deadlines import Unbounded
 from lethe.errors import SchemaMismatch
 from lethe.model import Delete, Plan, Policy, Reason, Receipt, Rule, Verdict, Way
@@ -138,7 +140,7 @@ def _agree(bench: Bench, case: Case) -> None:
     shutil.rmtree(directory, ignore_errors=True)
     policy = case.policy(directory)
     rule = policy.rules["ends"]
-    memory = case.memory(rule)
+    memory = case.memory(policy)
     bench.fill(case, memory)
     judge = MemoryStore(policy.stores["crm"], policy, Memory(bench.tables(), holds=memory.holds))
     with PostgresStore(policy.stores["crm"], policy, bench.database.conninfo()) as store:
@@ -182,7 +184,7 @@ def _same_deed(bench: Bench, store: PostgresStore, judge: MemoryStore, plan: Pla
     _work_off(judge, mine)
     after, expected = bench.tables(), deepcopy(judge.memory.tables)
     for table in KEYS:
-        assert after[table] == _sorted(table, expected[table]), table
+        assert list(map(_unlinked, after[table])) == list(map(_unlinked, _sorted(table, expected[table]))), table
     bench.seen.update(str(shard.way) for shard in plan.survey.shards)
     bench.seen["deleted" if isinstance(rule.action, Delete) else "anonymised"] += plan.survey.of(Verdict.DUE)
     bench.seen["went along"] += sum(plan.survey.reach.values())
@@ -192,6 +194,14 @@ def _same_deed(bench: Bench, store: PostgresStore, judge: MemoryStore, plan: Pla
     assert counted == {name: rows for name, rows in gone.items() if rows}
     assert store.remaining(rule, plan.today, confirmed=True).rows == 0
     assert store.survey(rule, plan.today, confirmed=True).of(Verdict.DUE) == 0
+
+
+def _unlinked(row: Row) -> Row:
+    """What can be compared: surrogates are another for each row and store, and NaN equals nothing."""
+    return {
+        name: MARK if str(value).startswith(MARK) else "NaN" if isinstance(value, Decimal) and value.is_nan() else value
+        for name, value in row.items()
+    }
 
 
 def _work_off(store: DataStore, plan: Plan) -> list[Receipt]:

@@ -23,6 +23,7 @@ from lethe.model import (
     Floor,
     Kin,
     Limits,
+    Put,
     Reason,
     Record,
     Relation,
@@ -82,7 +83,7 @@ RULE = Rule(
     order=None,
     title={},
 )
-BLANKING = replace(RULE, action=Anonymise({"name": None, "subject": "anonymisert"}))
+BLANKING = replace(RULE, action=Anonymise({"name": Put(None), "subject": Put("anonymisert")}))
 PLAIN: dict[str, Any] = {
     "closed": LAST,
     "status": "closed",

@@ -212,7 +212,7 @@ WRONG = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False).filter(lambda number: not number.is_integer()),
     st.integers(max_value=-2),
     st.integers(min_value=2**53),
-    st.lists(st.integers()),
+    st.lists(st.integers(), min_size=1),
     st.text().map(lambda text: f"{text} "),
     st.dictionaries(st.text().map(lambda text: f"{text} "), st.integers(), min_size=1),
 )

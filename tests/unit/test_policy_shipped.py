@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from lethe.deadlines import Period, YearEnd
-from lethe.model import Aggregate, Anonymise, ColumnRef, Delete, Limits, Policy
+from lethe.model import Aggregate, Anonymise, ColumnRef, Delete, Limits, Policy, Put
 from lethe.policy import load, schema
 from lethe.policy.kinds import data_categories
 
@@ -79,7 +79,7 @@ def test_the_call_log_is_counted_then_deleted(policy: Policy) -> None:
 
 def test_one_invoice_stands_under_two_clocks_and_a_floor_field_by_field(policy: Policy) -> None:
     contact, whole = policy.rules["ex-customer-invoice-contacts"], policy.rules["invoices-after-floor"]
-    assert contact.action == Anonymise({"kunde_epost": None, "kunde_telefon": None})
+    assert contact.action == Anonymise({"kunde_epost": Put(None), "kunde_telefon": Put(None)})
     assert contact.floors == ()
     assert [floor.name for floor in whole.floors] == ["invoices-5-years"]
     assert (contact.clock.at, whole.clock.at) == (ColumnRef("avsluttet", ("customer",)), ColumnRef("fakturadato"))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lethe import sentences
 from lethe.deadlines import Period
 from lethe.decide import decide
-from lethe.model import Policy, Record, Verdict
+from lethe.model import Anonymise, Generalise, Policy, Record, Verdict
 from lethe.policy import load
 from lethe.reach import floors_of, followers_of, kin_of
 
@@ -132,6 +132,15 @@ def test_the_whole_explanation_of_a_survey_answer_in_norwegian(policy: Policy) -
         " year's»). Ingenting røres før personvernombudet har bekreftet den. "
         "Sikkerhetskopier av systemet kan inneholde det i 35 dager til."
     )
+
+
+def test_fields_that_keep_something_are_told_apart(policy: Policy) -> None:
+    rule = policy.rules["ex-customer-orders"]
+    gone = "Emptied or replaced: customer_id, email, note, phone, ship_address and ship_name."
+    assert f"{gone} Made coarser: ship_postcode (region)." in sentences.explain(rule, policy, TODAY, "en")
+    rule = replace(rule, action=Anonymise({"total": Generalise("band", 1000), "born": Generalise("year")}))
+    assert "Gjøres grovere: total (trinn på 1000) og born (år)." in sentences.explain(rule, policy, TODAY, "nb")
+    assert "Emptied" not in sentences.explain(rule, policy, TODAY, "en")
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -60,7 +60,7 @@ CONTACTS = [
 ]
 
 FORGOTTEN_ORDER: Values = {
-    "customer_id": None, "ship_name": None, "ship_address": None, "ship_postcode": None, "email": None, "phone": None,
+    "customer_id": None, "ship_name": None, "ship_address": None, "ship_postcode": "2800", "email": None, "phone": None,
     "note": None,
 }  # fmt: skip
 

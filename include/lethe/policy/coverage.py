@@ -10,7 +10,8 @@ from lethe.model import Anonymise, Dataset, Rule
 from lethe.policy.format import ActivityFile
 from lethe.policy.kinds import many
 from lethe.policy.problems import Spot, one_of
-from lethe.reach import changed_by
+from lethe.policy.rules import place_of_fields
+from lethe.reach import changed_by, judged_by
 
 Activities = Sequence[tuple[Spot, ActivityFile]]
 Column = tuple[str, str, str, str]
@@ -68,6 +69,30 @@ def check_order(rules: Sequence[tuple[Rule, Spot]]) -> None:
         if shared and not ordered:
             text = f"found no order between it and {first.name}, which also touches {shared}, expected order: in both"
             spot.report(text, key=True)
+
+
+def check_reads(rules: Sequence[tuple[Rule, Spot]], datasets: Mapping[str, Dataset]) -> None:
+    """What one rule changes, no other is read from: it would be judged by a value that means something else by then."""
+    read = {rule.name: set(_reads(rule, datasets)) for rule, _ in rules}
+    for rule, spot in rules:
+        for column in sorted(touches(rule)) if isinstance(rule.action, Anonymise) else ():
+            readers = [other.name for other, _ in rules if other.name != rule.name and column in read[other.name]]
+            if readers:
+                text = f"found a column that {readers[0]} is read from, expected one that no other rule needs"
+                (place_of_fields(spot / "then") / column[3]).report(
+                    f"{text}: keep what it needs in a column of its own"
+                )
+
+
+def _reads(rule: Rule, datasets: Mapping[str, Dataset]) -> Iterator[Column]:
+    """The stored columns that a rule's verdict is read from, and those by which it gets there."""
+    for dataset, ref in judged_by(rule):
+        here = dataset
+        for name in ref.path:
+            relation = here.relations[name]
+            yield from ((*_table(here), own) for own, _ in relation.columns)
+            here = datasets[relation.to]
+        yield (*_table(here), ref.column)
 
 
 def touches(rule: Rule) -> Iterator[Column]:

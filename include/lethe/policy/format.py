@@ -225,16 +225,47 @@ class Constant(Form):
     constant: Annotated[str, Matches(r"[^\x00-\x1f\x7f]*", "a text without control characters")]
 
 
+class Band(Form):
+    """The lower edge of a number's band: with 1000, 4711 becomes 4000."""
+
+    band: Annotated[int, Field(ge=1, le=10**9)]
+
+
+class Generalised(Form):
+    """A value that stays useful and is too coarse to tell people apart."""
+
+    generalise: Annotated[
+        Annotated[str, Matches("month|year|region", "month, year, region or {band: number}"), ONE]
+        | Annotated[Band, Tag("<mapping>")],
+        Discriminator(shape),
+    ]
+    """A date's month or year, a postcode's region (zeros after two digits), or a number's band."""
+
+
+def _change(value: object) -> str:
+    if isinstance(value, Generalised) or (isinstance(value, dict) and "generalise" in value):
+        return "<generalise>"
+    return "<constant>" if isinstance(value, dict | Constant) else "<one>"
+
+
+_WORDS = "blank, unlink, delete, surrogate, {constant: text} or {generalise: month}"
+
+
 class AnonymiseStep(Form):
-    """Fields that lose what they say of a person; `blank`, `unlink` and `delete` all empty the field."""
+    """Fields that lose what they say of a person.
+
+    `blank`, `unlink` and `delete` all empty the field. `surrogate` puts a random value there that nothing links to the
+    old one.
+    """
 
     anonymise: Annotated[
         dict[
             Column,
             Annotated[
-                Annotated[str, Matches("blank|unlink|delete", "blank, unlink, delete or {constant: text}"), ONE]
-                | Annotated[Constant, Tag("<mapping>")],
-                Discriminator(shape),
+                Annotated[str, Matches("blank|unlink|delete|surrogate", _WORDS), ONE]
+                | Annotated[Constant, Tag("<constant>")]
+                | Annotated[Generalised, Tag("<generalise>")],
+                Discriminator(_change),
             ],
         ],
         Field(min_length=1),

@@ -9,7 +9,14 @@ from zoneinfo import ZoneInfo
 
 from lethe.deadlines import Period, YearEnd
 from lethe.model import Activity, AnchorSetting, Evidence, Floor, Organisation, Policy, Role, Rule, Store
-from lethe.policy.coverage import check_activity, check_obligations, check_order, warn_of_gaps, warn_of_old_law
+from lethe.policy.coverage import (
+    check_activity,
+    check_obligations,
+    check_order,
+    check_reads,
+    warn_of_gaps,
+    warn_of_old_law,
+)
 from lethe.policy.datasets import DatasetSource, Estate, read_zone, resolve_datasets
 from lethe.policy.digest import policy_digest, rule_digest
 from lethe.policy.format import ActivityFile, EvidenceForm, Form, OrganisationFile, StoresFile
@@ -57,6 +64,7 @@ def resolve(sources: Sources, problems: Problems) -> Policy | None:
     floors = _floors(sources, estate)
     rules = _rules(sources, estate, floors)
     check_order(rules)
+    check_reads(rules, estate.datasets)
     if sources.complete and organisation is not None:
         check_obligations(organisation.obligations, sources.organisation.spot, sources.readable())
     if problems.found or organisation is None:

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Literal
 
 from lethe.deadlines import Period
-from lethe.model import Aggregate, Anonymise, Assumption, Dataset, Delete, Floor, Limits, Rule
+from lethe.model import (
+    Aggregate,
+    Anonymise,
+    Assumption,
+    Change,
+    Dataset,
+    Delete,
+    Floor,
+    Generalise,
+    Limits,
+    Put,
+    Rule,
+    Surrogate,
+)
 from lethe.policy.datasets import Estate
 from lethe.policy.format import (
     AggregateForm,
     AggregateStep,
     AnonymiseStep,
+    Band,
     Constant,
     FiscalFloor,
+    Generalised,
     LimitsForm,
     RuleForm,
     UntilFloor,
@@ -55,7 +71,7 @@ def resolve_rule(form: RuleForm, activity: str, spot: Spot, estate: Estate, floo
     action = _action(steps, spot / "then")
     aggregate = _aggregate(steps, dataset, spot / "then")
     if isinstance(action, Anonymise):
-        _check_fields(action, dataset, form.clock, _place_of_fields(spot / "then"))
+        _check_fields(action, dataset, form.clock, place_of_fields(spot / "then"))
     if clock is None or action is None:
         return None
     keep, assumption = _keep(form)
@@ -118,10 +134,19 @@ def _action(steps: Steps, spot: Spot) -> Delete | Anonymise | None:
         return None
     last = steps[-1]
     if isinstance(last, AnonymiseStep):
-        return Anonymise(
-            {column: to.constant if isinstance(to, Constant) else None for column, to in sorted(last.anonymise.items())}
-        )
+        return Anonymise({column: _changed(last.anonymise[column]) for column in sorted(last.anonymise)})
     return Delete()
+
+
+def _changed(form: str | Constant | Generalised) -> Change:
+    if isinstance(form, Constant):
+        return Put(form.constant)
+    if isinstance(form, str):
+        return Surrogate() if form == "surrogate" else Put(None)
+    if isinstance(form.generalise, Band):
+        return Generalise("band", form.generalise.band)
+    words: dict[str, Literal["month", "year", "region"]] = {"month": "month", "year": "year", "region": "region"}
+    return Generalise(words[form.generalise])
 
 
 def _kind(step: str | AnonymiseStep | AggregateStep) -> str:
@@ -162,7 +187,7 @@ def _check_fields(action: Anonymise, dataset: Dataset, clock: str, spot: Spot) -
             (spot / column).report("found the rule's own clock, expected a column that it does not need")
 
 
-def _place_of_fields(spot: Spot) -> Spot:
+def place_of_fields(spot: Spot) -> Spot:
     """Where the fields stand: the step can be alone or in a list."""
     alone = spot / "anonymise"
     return alone if alone.path in spot.tree.values else spot / 0 / "anonymise"

@@ -101,3 +101,15 @@ WHERE i.inhparent = %(oid)s AND c.relkind = 'r'
 
 -- name: identity
 SELECT id::text, epoch FROM lethe.store
+
+-- name: outbound
+SELECT con.conname, con.confrelid::regclass::text,
+       (SELECT array_agg(a.attname ORDER BY k.ord) FROM unnest(con.conkey) WITH ORDINALITY AS k(num, ord)
+        JOIN pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = k.num)
+FROM pg_constraint con WHERE con.contype = 'f' AND con.conrelid = %(oid)s ORDER BY con.conname
+
+-- name: checks
+SELECT con.conname, pg_get_expr(con.conbin, con.conrelid),
+       (SELECT array_agg(a.attname ORDER BY a.attname) FROM pg_attribute a
+        WHERE a.attrelid = con.conrelid AND a.attnum = ANY (con.conkey))
+FROM pg_constraint con WHERE con.contype = 'c' AND con.conrelid = %(oid)s AND con.conkey <> '{}' ORDER BY con.conname

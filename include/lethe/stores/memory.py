@@ -17,9 +17,10 @@ from threading import RLock
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from lethe.anonymise.changes import as_text, changed
 from lethe.clock import now
 from lethe.deadlines import Unbounded, is_due, last_day, local_date, next_day
-from lethe.decide import as_text, decide, start_date
+from lethe.decide import decide, start_date
 from lethe.errors import BoundExceeded, SchemaMismatch, Stale
 from lethe.evidence.leaf import Place, batch_leaf, canonical
 from lethe.model import (
@@ -196,8 +197,9 @@ class MemoryStore:
 
     def _change(self, rule: Rule, batch: list[Row], along: Mapping[str, list[Row]]) -> None:
         if isinstance(rule.action, Anonymise):
+            zone = self.policy.organisation.zone
             for row in batch:
-                row.update(rule.action.fields)
+                row.update({name: changed(row[name], change, zone) for name, change in rule.action.fields.items()})
             return
         for name, rows in [(rule.dataset.name, batch), *along.items()]:
             gone = set(map(id, rows))

@@ -14,9 +14,9 @@ import rfc8785
 from lethe.errors import SchemaMismatch
 from lethe.model import Aggregate, Anonymise, ColumnRef, Dataset, Delete, Kin, Policy, Rule, Shard
 from lethe.reach import changed_by, clocks_of, conditions_of, datasets_of, kin_of, references_of, relations_of
-from lethe.stores.postgres.live import Column, Inbound, Table, read_dataset, read_table
+from lethe.stores.postgres.field_checks import refusals
+from lethe.stores.postgres.live import CLOCK_TYPES, Column, Inbound, Table, read_dataset, read_table
 
-CLOCK_TYPES = ("date", "timestamp with time zone", "timestamp without time zone")
 COMPARED = (
     *("text", "character varying", "character", "name"),
     *("boolean", "smallint", "integer", "bigint", "uuid", "date"),
@@ -141,16 +141,8 @@ def _compared(agreed: Agreed, rule: Rule) -> Iterator[str]:
 
 
 def _action(conn: psycopg.Connection, agreed: Agreed, rule: Rule) -> Iterator[str]:
-    table = agreed.table(rule.dataset)
     if isinstance(rule.action, Anonymise):
-        for name, value in rule.action.fields.items():
-            column = table.columns[name]
-            if value is None and column.not_null:
-                yield f"column {name}: found NOT NULL, so it cannot be blanked; give it a constant or relax the column"
-            if column.generated:
-                yield f"column {name}: is computed by the database; anonymise the columns it is computed from"
-            for key in (key for key in table.inbound if name in key.to):
-                yield f"column {name}: foreign key {key.name} of {key.table} refers to it, so it cannot be anonymised"
+        yield from refusals(conn, agreed.table(rule.dataset), rule.action)
     if rule.aggregate is not None:
         yield from _aggregate(conn, agreed, rule, rule.aggregate)
 

@@ -13,6 +13,8 @@ from lethe.sql import queries
 
 _SQL = queries("schema")
 
+CLOCK_TYPES = ("date", "timestamp with time zone", "timestamp without time zone")
+
 
 @dataclass(frozen=True)
 class Column:

@@ -17,6 +17,7 @@ from lethe.decide import floor_end
 from lethe.model import NO_REASON, Anonymise, Clock, ColumnRef, Condition, Dataset, Floor, Kin, Reason, Relation, Rule
 from lethe.reach import above_of
 from lethe.stores.postgres.agree import Agreed, zone_of
+from lethe.stores.postgres.changes import is_changed
 
 NEVER = SQL("false")
 FIRST = SQL("'0001-01-01'")
@@ -203,21 +204,18 @@ class Predicate:
         action = self.question.rule.action
         if not isinstance(action, Anonymise):
             return NEVER
-        return SQL("({})").format(_all(self._is(name, value) for name, value in action.fields.items()))
+        table, zone = (
+            self.question.agreed.table(self.question.rule.dataset),
+            self.question.agreed.policy.organisation.zone,
+        )
+        return SQL("({})").format(
+            _all(
+                is_changed(self.scope.column(ColumnRef(name)), table.columns[name], change, zone)
+                for name, change in action.fields.items()
+            )
+        )
 
-    def _is(self, name: str, value: str | None) -> Composable:
-        """The column holds what the constant becomes in it: 0 is 0.00 there, say."""
-        column = self.scope.column(ColumnRef(name))
-        if value is None:
-            return SQL("{} IS NULL").format(column)
-        type_ = self.question.agreed.table(self.question.rule.dataset).columns[name]
-        text = SQL("::text" if type_.type in _NOT_COMPARED else "")
-        constant = SQL("{}::{}").format(Literal(value), SQL(type_.declared))
-        return SQL("{}{} IS NOT DISTINCT FROM {}{}").format(column, text, constant, text)
 
-
-_NOT_COMPARED = ("json", "xml")
-"""Types without an equality."""
 _OF_CLOCK = Reason.UNDATED | Reason.FUTURE | Reason.NOT_DUE
 
 

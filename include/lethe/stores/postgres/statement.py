@@ -10,6 +10,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from lethe.deadlines import start_of
 from lethe.model import Aggregate, Anonymise, Kin, Shard, Way
+from lethe.stores.postgres.changes import assignment
 from lethe.stores.postgres.predicate import Predicate, Question, Scope, key_text, link, protection, table_name
 
 _DUE = "lethe_due"
@@ -181,8 +182,10 @@ def _change(predicate: Predicate, where: Range, source: Identifier | None, test:
     """The deletion or update."""
     rule = predicate.question.rule
     if isinstance(rule.action, Anonymise):
+        agreed = predicate.question.agreed
+        columns, zone = agreed.table(rule.dataset).columns, agreed.policy.organisation.zone
         assignments = SQL(", ").join(
-            SQL("{} = {}").format(Identifier(name), Literal(value)) for name, value in rule.action.fields.items()
+            assignment(name, columns[name], change, zone) for name, change in rule.action.fields.items()
         )
         origin = SQL(" FROM {}").format(source) if source else SQL("")
         return SQL("UPDATE ONLY {} AS t SET {}{} WHERE {}").format(where.relation, assignments, origin, test)
