@@ -77,7 +77,7 @@ class Drill:
         with self.databases["crm"].server.admin() as admin:
             ends = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'"
             admin.execute(ends)
-            admin.execute(f"CREATE DATABASE {to} TEMPLATE {name}")
+            admin.execute(f"CREATE DATABASE {to} TEMPLATE {name} STRATEGY file_copy")
 
     def throw_away(self) -> None:
         """Remove the copies."""
