@@ -54,8 +54,11 @@ lint: venv  ## Check style, layers and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# Tests wait more than they compute. Each worker has servers of its own; PYTEST_ARGS=-n0 makes do without (for --pdb).
+WORKERS := 2
+
 test: lint system  ## Run lint and the tests; the long suites as a sample
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 soak: venv system  ## Run the long suites in full
 	$(BIN)/python -m pytest -m soak $(PYTEST_ARGS)

