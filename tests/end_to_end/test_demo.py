@@ -20,6 +20,7 @@ from demo.run import APPROVE, SEAL, SWEEP, Demo
 from demo.truth import Estate
 from lethe.evidence.leaf import schema
 
+pytestmark = pytest.mark.timeout(900)  # the whole environment is started first, while another worker runs other tests
 FREE_OF_PEOPLE = ("agents", "call_statistics")
 
 
