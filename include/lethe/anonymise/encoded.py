@@ -10,20 +10,27 @@ from functools import partial
 
 from lethe.anonymise.base64_text import EditsOf, base64_edits
 from lethe.anonymise.edits import Edit, apart, applied, plain_edits
-from lethe.anonymise.find import Finder
+from lethe.anonymise.find import Finder, Kind
 from lethe.anonymise.quoted import html_views, is_html, is_quoted_printable, quoted, quoted_view, short_lines
 from lethe.anonymise.redact import Redacted
 from lethe.anonymise.subject import Identifiers
 from lethe.anonymise.words2047 import word_edits
 
 _LEVELS = 2
+_ROUNDS = 4
 
 
 def redact_stored(text: str, subject: Identifiers | Finder) -> Redacted:
     """The stored text with marks, in the encoding that it had; it never raises for what the text holds."""
     finder = subject if isinstance(subject, Finder) else Finder(subject)
-    edits = _edits(text, finder, _LEVELS)
-    return Redacted(applied(text, edits), Counter(kind for edit in edits for kind in edit.kinds))
+    counts: Counter[Kind] = Counter()
+    for _ in range(_ROUNDS):  # what was found may have hidden what is encoded beside it
+        edits = _edits(text, finder, _LEVELS)
+        if not edits:
+            break
+        text = applied(text, edits)
+        counts.update(kind for edit in edits for kind in edit.kinds)
+    return Redacted(text, counts)
 
 
 def _edits(text: str, finder: Finder, levels: int) -> list[Edit]:
@@ -37,7 +44,9 @@ def _edits(text: str, finder: Finder, levels: int) -> list[Edit]:
     if is_quoted_printable(text):
         edits = apart(edits, _quoted_edits(text, inner))
     if is_html(text):
-        return apart(edits, sorted(edit for view in html_views(text) for edit in view.edits(inner(view.text))))
+        for view in html_views(text):
+            edits = apart(edits, view.edits(inner(view.text)))
+        return edits
     return apart(edits, plain_edits(text, finder))  # what looks like an escape may be none
 
 

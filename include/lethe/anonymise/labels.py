@@ -20,9 +20,12 @@ _LABEL = re.compile(
     rf"){_GAP}(?:(?:nr|nummer|no|number|er|is|id|mitt|min){_GAP}){{0,2}}\Z"
 )
 _AMOUNT = re.compile(
-    rf"[^\S\n]?(?:kr(?!{chr(92)}w)|nok(?!\w)|kroner|mill|stk|kwh|mwh|kw(?!\w)|usd|eur|m²|m2|km|kg|%|,-|:-|€|\$)|[.,][0-9]|[^\W\d]|[-_/]\w"
+    rf"[^\S\n]?(?:kr(?!{chr(92)}w)|nok(?!\w)|kroner|mill|stk|kwh|mwh|kw(?!\w)|usd|eur|m²|m2|km|kg|%|,-|:-|€|\$)|[.,][0-9]|[^\W\d]|[-_]\w|/[^\W\d]"
+    r"|/[0-9]{1,4}(?![0-9 ])"
 )
-_ATTACHED = re.compile(r"(?:[^\W\d]|[_#=&%$€£]|[^\W_][-/]|[0-9][.,])\Z")
+_ATTACHED = re.compile(
+    r"(?:[^\W\d]|[_#=&%$€£]|[^\W_]-|[^\W\d_]/|(?<![0-9])(?:19|20)[0-9]{2}/|(?<![0-9 ])[0-9]{1,3}/|[0-9][.,])\Z"
+)
 
 
 def label(text: str, floor: int, start: int) -> str | None:
@@ -38,4 +41,4 @@ def is_amount(text: str, end: int, ceiling: int) -> bool:
 
 def is_attached(text: str, floor: int, start: int) -> bool:
     """Whether the number is the rest of something longer, such as INV-1234 or id=1234."""
-    return _ATTACHED.search(text, max(floor, start - 2), start) is not None
+    return _ATTACHED.search(text, max(floor, start - 6), start) is not None

@@ -92,7 +92,12 @@ def hit(text: str, span: tuple[int, int], label: str, is_upper: IsUpper) -> Hit:
     start, end = span
     if label == PARTICLE:
         return Hit(start, end, False, text[start:end], is_particle=True)
-    return Hit(start, end, label == SURE or is_upper(start) or _is_expected(text, start, end), text[start:end])
+    return Hit(
+        start,
+        end,
+        label == SURE or any(map(is_upper, range(start, end))) or _is_expected(text, start, end),
+        text[start:end],
+    )
 
 
 def _is_expected(text: str, start: int, end: int) -> bool:

@@ -12,6 +12,8 @@ _ESCAPES = re.compile(r"(?:=(?:[0-9A-Fa-f]{2}|[ \t]*\r?\n))+")
 _ESCAPE = re.compile(r"=(?:([0-9A-Fa-f]{2})|[ \t]*\r?\n)")
 _LONGEST_LINE = 76
 
+Token = tuple[int, int, str]  # where it stands, and the name of a tag in lower case
+
 # Elements that stand within a word or a line; all others separate what they stand between.
 _INLINE = frozenset(
     ("a", "abbr", "b", "bdi", "bdo", "big", "cite", "code", "del", "dfn", "em", "font", "i", "ins", "kbd")
@@ -85,9 +87,9 @@ _BLOCK |= {
     "table",
 }
 _BLOCK |= {"tbody", "td", "textarea", "tfoot", "th", "thead", "title", "tr", "ul", "video"}
-_ENTITY = r"&(?:\#[0-9]{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
+_ENTITY = re.compile(r"&(?:\#[0-9]{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _TOKEN = re.compile(
-    rf"</?(?P<tag>[A-Za-z][A-Za-z0-9]*(?::[A-Za-z]+)?)(?P<attributes>(?:[\s/][^<>]*)?)>|<!--|<![A-Za-z][^<>]*>|(?P<entity>{_ENTITY})"
+    rf"</?(?P<tag>[A-Za-z][A-Za-z0-9]*(?::[A-Za-z]+)?)(?P<attributes>(?:[\s/][^<>]*)?)>|<!--|<![A-Za-z][^<>]*>|{_ENTITY.pattern}"
 )
 _VALUE = re.compile(r"=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
 
@@ -165,49 +167,56 @@ def _is_markup(token: re.Match[str]) -> bool:
 
 
 def html_views(text: str) -> Iterator[View]:
-    """The view of what is between tags, then one for each value of an attribute and each comment."""
+    """The views of what is between tags, of each value of an attribute, and of each comment.
+
+    What is between tags is seen twice: as a browser shows it, and with each tag parting what it stands between.
+    """
+    tokens = list(_tokens(text))
+    yield _between_tags(text, tokens, _INLINE)
+    yield _between_tags(text, tokens, frozenset())
+    for start, end, tag in tokens:
+        if text.startswith("<!--", start):
+            yield _with_entities(text, start + 4, end - 3)
+        elif tag:
+            for value in _VALUE.finditer(text, start, end):
+                yield _with_entities(text, *value.span(value.lastindex or 0))
+
+
+def _between_tags(text: str, tokens: list[Token], inline: frozenset[str]) -> View:
     view = View()
     behind = 0
-    last_comment = text.rfind("-->")
-    for token in _tokens(text, last_comment):
-        start, end = token
-        if start < behind:
-            continue
+    for start, end, tag in tokens:
         view.add(text[behind:start], behind, start)
-        yield from _add_token(view, text, start, end)
+        if text[start] == "&":
+            view.add(html.unescape(text[start:end]), start, end)
+        elif tag not in inline:
+            view.add("\n", start, start)
         behind = end
     view.add(text[behind:], behind, len(text))
-    yield view
+    return view
 
 
-def _tokens(text: str, last_comment: int) -> Iterator[tuple[int, int]]:
+def _tokens(text: str) -> Iterator[Token]:
+    """Tags, comments and entities, in order; a comment that is never closed is text."""
+    behind = 0
+    last_comment = text.rfind("-->")
     for token in _TOKEN.finditer(text):
-        if token[0] != "<!--":
-            if _is_markup(token):
-                yield token.span()
-        elif token.end() <= last_comment:
-            yield token.start(), text.index("-->", token.end()) + 3
+        start, end = token.span()
+        if start < behind or not _is_markup(token):
+            continue
+        if token[0] == "<!--":
+            if end > last_comment:
+                continue
+            end = text.index("-->", end) + 3
+        yield start, end, (token["tag"] or "").lower()
+        behind = end
 
 
-def _add_token(view: View, text: str, start: int, end: int) -> Iterator[View]:
-    if text[start] == "&":
-        view.add(html.unescape(text[start:end]), start, end)
-    elif text.startswith("<!--", start):
-        yield _inner(text, start + 4, end - 3)
-    else:
-        token = _TOKEN.match(text, start)
-        assert token is not None
-        if (token["tag"] or "").lower() not in _INLINE:
-            view.add("\n", start, start)
-        for value in _VALUE.finditer(text, *token.span("attributes")) if token["tag"] else ():
-            yield _inner(text, *value.span(value.lastindex or 0))
-
-
-def _inner(text: str, start: int, end: int) -> View:
+def _with_entities(text: str, start: int, end: int) -> View:
     view = View()
-    for token in re.compile(_ENTITY).finditer(text, start, end):
-        view.add(text[start : token.start()], start, token.start())
-        view.add(html.unescape(token[0]), *token.span())
-        start = token.end()
+    for entity in _ENTITY.finditer(text, start, end):
+        view.add(text[start : entity.start()], start, entity.start())
+        view.add(html.unescape(entity[0]), *entity.span())
+        start = entity.end()
     view.add(text[start:end], start, end)
     return view

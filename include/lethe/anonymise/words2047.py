@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lethe.anonymise.base64_text import EditsOf
-from lethe.anonymise.edits import Edit, applied
+from lethe.anonymise.edits import Edit, apart, applied
 
 _WORD = r"=\?([A-Za-z0-9_-]{1,40})(?:\*[A-Za-z-]{1,20})?\?([bBqQ])\?([^?\s]*)\?="
 _ONE = re.compile(_WORD)
@@ -63,7 +63,14 @@ def word_edits(text: str, edits_of: EditsOf) -> list[Edit]:
             groups.append(group)
     if not groups:
         return []
-    return sorted(_stored(groups, edits_of("".join((*pieces, text[behind:])))))
+    edits = edits_of("".join((*pieces, text[behind:])))
+    return sorted(_stored(groups, apart(edits, (edit for group in groups for edit in _alone(group, edits_of)))))
+
+
+def _alone(group: Group, edits_of: EditsOf) -> Iterator[Edit]:
+    """The edits of a group for itself, whatever letters stand right beside it."""
+    for edit in edits_of(group.text):
+        yield Edit(edit.start + group.seen, edit.end + group.seen, edit.new, edit.kinds)
 
 
 def _stored(groups: list[Group], edits: list[Edit]) -> Iterator[Edit]:

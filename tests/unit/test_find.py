@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import time
+import unicodedata
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from identifiers import DAG, KARI, identity_number
+from lethe.anonymise.find import Finder, find
+from lethe.anonymise.fold import fold
+from lethe.anonymise.subject import Identifiers
+
+NOBODY = Identifiers()
+NIN = identity_number("018190")
+FINDER = Finder(KARI)
+
+forms = st.sampled_from(["NFC", "NFD", "NFKC", "NFKD"])
+casings = st.sampled_from([str, str.lower, str.upper, str.title, str.swapcase])
+# What surrounds a planted identifier: letters and digits would make another word or number of it.
+around = st.text(st.characters(exclude_categories=["L", "M", "N", "Cs", "Cf", "Sk"]), max_size=8)
+texts = st.text(max_size=60) | st.lists(
+    st.sampled_from([*KARI.names, "kari", "K.", "ås", "dag ", "\n", "912 34 567", "0155 oslo", "x@y.no", NIN, "[navn]"])
+).map("".join)
+
+
+def found(text: str, subject: Identifiers) -> list[tuple[str, str]]:
+    return [(text[each.start : each.end], each.kind) for each in find(text, subject)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Hei Kari!", ["Kari"]),
+        ("NORDMANN, KARI ringte", ["NORDMANN, KARI"]),
+        ("karis sak, Kari's sak, Nordmanns' sak", ["karis", "Kari's", "Nordmanns'"]),
+        ("Anne Nordmann Ås", ["Anne Nordmann Ås"]),
+        ("Ås Nordmann og ÅsNordmann", ["Ås Nordmann", "ÅsNordmann"]),
+        ("K. Nordmann, K. A. Nordmann, Nordmann K.", ["K. Nordmann, K. A. Nordmann, Nordmann K."]),
+        ("Nordmann i dag", ["Nordmann"]),
+        ("kari_nordmann83", ["kari", "nordmann"]),
+        ("Karin og Karianna Nordmannsen", []),
+        ("Ka\u00adri Nord\u200bmann", ["Ka\u00adri Nord\u200bmann"]),
+        ("Aas-Nordmann, Ã…s", ["Aas-Nordmann, Ã…s"]),
+    ],
+)
+def test_every_part_of_a_name_is_found(text: str, expected: list[str]) -> None:
+    assert [what for what, kind in found(text, KARI) if kind == "name"] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("en dag kom en bjørn fra et berg", []),
+        ("Da kom Dag", ["Dag"]),
+        ("hei det er dag berg her", ["dag berg"]),
+        ("hei dag, har du svar", ["dag"]),
+        ("takk for hjelpen\nmvh\ndag", ["dag"]),
+        ("takk for hjelpen\n\n  dag\n", ["dag"]),
+        ("jeg heter dag og har et spørsmål", ["dag"]),
+        ("dette er dag", ["dag"]),
+        ("i dag er det bjørn å se", []),
+    ],
+)
+def test_a_name_that_is_a_word_counts_where_a_person_may_be_meant(text: str, expected: list[str]) -> None:
+    assert [what for what, _ in found(text, DAG)] == expected
+
+
+def test_particles_belong_to_a_name_and_are_words_elsewhere() -> None:
+    ludwig = Identifiers(names=("Ludwig van der Berg",))
+    assert [what for what, _ in found("De sier at ludwig van der berg ikke er der", ludwig)] == ["ludwig van der berg"]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "KARI.NORDMANN@Example.NO",
+        "kari.nordmann%40example.no",
+        "kari.nordmann (at) example.no",
+        "kari.nordmann [at] example [dot] no",
+    ],
+)
+def test_own_email(written: str) -> None:
+    assert found(f"<mailto:{written}>, ikke", KARI) == [(written, "email")]
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["91234567", "+4791234567", "004791234567", "4791234567", "912-34-567", "91 23 45 67", "9 1 2 3 4 5 6 7",
+     "(+47) 912.34.567", "912\n34 567", "+47 (912) 34567", "912/34/567"],
+)  # fmt: skip
+def test_own_phone_in_any_writing(written: str) -> None:
+    assert found(f"ordre: {written}, kr 100", KARI) == [(written, "phone")]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Karl Johans gate 12 B, leilighet 304, 0155 Oslo",
+        "KARL JOHANSGT. 12B\nleil. 304\n0155 OSLO",
+        "karl johans gt 12",
+        "0155, Oslo",
+        "Oslo 0155",
+    ],
+)
+def test_own_address(written: str) -> None:
+    assert found(f"Bor i {written}.", KARI) == [(written, "address")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"fnr {NIN}", [(NIN, "nin")]),
+        (f"fnr {NIN[:6]} {NIN[6:]}.", [(f"{NIN[:6]} {NIN[6:]}", "nin")]),
+        (f"{NIN[:6]}-{NIN[6:]}", [(f"{NIN[:6]}-{NIN[6:]}", "nin")]),
+        (f"fnr {NIN[:-1]}{(int(NIN[-1]) + 1) % 10}", []),
+        (f"1{NIN}", []),
+        ("konto 8601.11.17947, 8601 11 17947", [("8601.11.17947", "account"), ("8601 11 17947", "account")]),
+        ("NO93 8601 1117 947", [("NO93 8601 1117 947", "account")]),
+        ("konto 8601.11.17948", []),
+        ("org.nr. 988 077 917", [("988 077 917", "orgnr")]),
+        ("NO988077917MVA", [("988077917", "orgnr")]),
+        ("ola.h@example.com.", [("ola.h@example.com", "email")]),
+        ("ola (at) example.com", [("ola (at) example.com", "email")]),
+        ("ring 90012345 eller +46 70 123 45 67", [("90012345", "phone"), ("+46 70 123 45 67", "phone")]),
+        ("22 33 44 55/900 12 345", [("22 33 44 55", "phone"), ("900 12 345", "phone")]),
+    ],
+)
+def test_numbers_and_addresses_of_anybody(text: str, expected: list[tuple[str, str]]) -> None:
+    assert found(text, NOBODY) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Ordre 45123456", "ordrenr. 45123456", "SAK-45123456", "?id=45123456", "kr 45 123 456", "45 123 456 kr",
+     "23.05.2024 kl. 12:30", "2024-11-23 12:34:56", "21051990", "4111 1111 1111 1111", "målernr 45123456",
+     "KID: 86011117947", "59.9127 10.7461", "postnr 0155", "a@b", "@ola", "0,45123456", "v. 4.5.1234567",
+     "1 234 567,50", "2024/45123456", "45123456/2024", "45123456-01", "4512345678", "1.45123456", "045123456"],
+)  # fmt: skip
+def test_what_is_nobodys_number_stays(text: str) -> None:
+    assert found(text, NOBODY) == []
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (40, 0), (0, 40), (0, 65), (0, 80), (40, 80)])
+def test_identity_numbers_of_every_kind(shift: tuple[int, int]) -> None:
+    """The number is made here, so that none of a possible person stands in the tests."""
+    from lethe.anonymise.numbers import is_nin
+
+    days, months = shift
+    numbers = [f"{1 + days:02}{1 + months:02}90{n:03}{check:02}" for n in range(100, 110) for check in range(100)]
+    assert 5 <= sum(map(is_nin, numbers)) <= 10
+    assert not any(is_nin(f"{1 + days:02}13{number[4:]}") for number in numbers)
+
+
+@given(around, casings, forms, around, st.data())
+def test_every_own_identifier_is_found(
+    before: str, case: Callable[[str], str], form: str, after: str, data: st.DataObject
+) -> None:
+    parts = ["Kari", "Anne", "Nordmann", "Ås-Nordmann", "ås Nordmann", "Kari Nordmann", "Nordmann, Kari"]
+    own = data.draw(st.sampled_from([*parts, *KARI.names, *KARI.emails, *KARI.phones, *KARI.addresses]))
+    planted = unicodedata.normalize(form, case(own))
+    text = f"{before} {planted} {after}"
+    start, end = len(before) + 1, len(before) + 1 + len(planted)
+    hidden = {at for each in FINDER.find(text) for at in range(each.start, each.end)}
+    assert not any(text[at].isalnum() for at in range(start, end) if at not in hidden)
+
+
+SEPARATORS = ["", "", " ", "-", ".", "/", "\n", "(", ")", " - ", "\u00a0", "–"]
+
+
+@given(
+    st.lists(st.sampled_from(SEPARATORS), min_size=7, max_size=7),
+    st.sampled_from(["", "+47", "+47 ", "0047", "47 ", "(+47) "]),
+)
+def test_every_separator_within_an_own_phone(separators: list[str], prefix: str) -> None:
+    number = "".join(digit + sep for digit, sep in zip("91234567", [*separators, ""], strict=True))
+    text = f"tlf {prefix}{number} takk"
+    assert not any(
+        char.isdigit() for span in [FINDER.find(text)] for char in text[: span[0].start] + text[span[-1].end :]
+    )
+
+
+@given(texts)
+def test_spans_are_ordered_apart_and_within_the_text(text: str) -> None:
+    spans = FINDER.find(text)
+    bounds = [bound for each in spans for bound in (each.start, each.end)]
+    assert bounds == sorted(bounds)
+    assert all(each.start < each.end for each in spans)
+    assert not bounds or (bounds[0] >= 0 and bounds[-1] <= len(text))
+
+
+@given(st.text())
+def test_folding_leads_back_to_the_letters_it_came_from(text: str) -> None:
+    folded = fold(text)
+    for at in range(len(folded.text)):
+        start, end = folded.span(at, at + 1)
+        assert 0 <= start < end <= len(text)
+        assert folded.text[at] in fold(text[start:end]).text
+
+
+def test_offsets_are_those_of_the_original() -> None:
+    text = "ﬃ İİ ß ½ … Kari"
+    assert found(text, KARI) == [("Kari", "name")]
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["a", "1", "1 ", "12 34 ", "@", "a@", "a.", "a@a.", "+", "+1 ", "47 ", "90012345 ", "+4790012345", "(",
+     "9001 2345 ", "karl johans ", "0", "aa-", " ", "=", "\n", "é\u0301", "nr ", "[navn", "8601 11 17947 ",
+     "dag ", "k. ", "kari "],
+)  # fmt: skip
+def test_time_grows_with_the_length_alone(unit: str) -> None:
+    """Four times the text may take eight times as long, and no megabyte more than some seconds of one slow machine."""
+    text = unit * (120_000 // len(unit))
+    spent = []
+    for part in (text[:30_000], text):
+        began = time.process_time()
+        FINDER.find(part)
+        spent.append(time.process_time() - began)
+    assert spent[1] < max(0.5, 8 * spent[0])
+
+
+@settings(max_examples=50)
+@given(st.lists(st.sampled_from(["", "  ", "-", "None", "null", "Kari"])))
+def test_what_holds_no_value_is_dropped(values: list[str]) -> None:
+    assert set(Identifiers(names=tuple(values)).names) <= {"Kari"}
+
+
+def test_nothing_is_found_of_nobody() -> None:
+    assert find("Kari Nordmann, Karl Johans gate 12", NOBODY) == ()

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from identifiers import DAG, KARI, identity_number
+from lethe.anonymise.find import MARKS, Finder
+from lethe.anonymise.redact import redact
+from lethe.anonymise.subject import Identifiers
+
+NIN = identity_number("018190")
+MEAN = Identifiers(
+    names=("Navn Telefon Post", "Ordre Nr"), emails=("kr@localhost",)
+)  # made of what marks and labels are
+FINDERS = [Finder(KARI), Finder(DAG), Finder(MEAN)]
+
+SNIPPETS = [
+    " ",
+    "\n",
+    ",",
+    "-",
+    "[",
+    "]",
+    "@",
+    "/",
+    "+",
+    "47",
+    "dag",
+    "hei ",
+    "mvh\n",
+    "kari",
+    "K.",
+    "0155",
+    "oslo",
+    "ordre ",
+]
+SNIPPETS += [
+    "navn",
+    "telefon ",
+    "post",
+    "kr",
+    "nr ",
+    "org ",
+    "tlf ",
+    "@localhost",
+    "90012345",
+    "22 33 44 55",
+    "21051990",
+]
+SNIPPETS += ["8601.11.17947", "988077917", "311 222 333", NIN]
+snippets = st.sampled_from(
+    [*SNIPPETS, *MARKS.values(), *DAG.names, *KARI.names, *KARI.emails, *KARI.phones, *KARI.addresses]
+)
+pieces = st.lists(snippets, max_size=12)
+texts = st.text(max_size=40) | pieces.map("".join) | pieces.map(" ".join)
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted", "counts"),
+    [
+        ("Hei, Kari Nordmann her.", "Hei, [navn] her.", {"name": 1}),
+        (f"Fnr {NIN}, tlf 912 34 567", "Fnr [fødselsnummer], tlf [telefon]", {"nin": 1, "phone": 1}),
+        ("kari.nordmann@example.no", "[e-post]", {"email": 1}),
+        ("Karl Johans gate 12, 0155 Oslo", "[adresse]", {"address": 1}),
+        (
+            "konto 8601.11.17947, org 988 077 917",
+            "konto [kontonummer], org [organisasjonsnummer]",
+            {"account": 1, "orgnr": 1},
+        ),
+        ("Ikke noe her", "Ikke noe her", {}),
+    ],
+)
+def test_each_kind_has_its_mark(text: str, redacted: str, counts: dict[str, int]) -> None:
+    result = redact(text, KARI)
+    assert (result.text, dict(result.counts)) == (redacted, counts)
+
+
+@settings(max_examples=300)
+@given(texts, st.sampled_from(FINDERS))
+@example("[telefon] 21051990", FINDERS[0])
+@example("post navn@telefon.no", FINDERS[2])
+def test_twice_is_the_same_as_once(text: str, finder: Finder) -> None:
+    once = redact(text, finder)
+    twice = redact(once.text, finder)
+    assert twice.text == once.text
+    assert not twice.counts
+
+
+@given(texts, st.sampled_from(FINDERS))
+def test_what_is_outside_of_spans_is_unchanged(text: str, finder: Finder) -> None:
+    pieces, behind = [], 0
+    for each in finder.find(text):
+        pieces += [text[behind : each.start], MARKS[each.kind]]
+        behind = each.end
+    assert redact(text, finder).text == "".join(pieces) + text[behind:]
+
+
+@given(texts, st.sampled_from(FINDERS))
+def test_there_are_as_many_marks_as_were_counted(text: str, finder: Finder) -> None:
+    result = redact(text, finder)
+    for kind, mark in MARKS.items():
+        assert result.text.count(mark) - text.count(mark) == result.counts.get(kind, 0)
