@@ -10,48 +10,16 @@ from lethe.anonymise.redact import redact
 from lethe.anonymise.subject import Identifiers
 
 NIN = identity_number("018190")
-MEAN = Identifiers(
-    names=("Navn Telefon Post", "Ordre Nr"), emails=("kr@localhost",)
-)  # made of what marks and labels are
+MEAN = Identifiers(names=("Navn Telefon Post", "Ordre Nr"), emails=("kr@localhost",))  # as marks and labels are
 FINDERS = [Finder(KARI), Finder(DAG), Finder(MEAN)]
-
 SNIPPETS = [
-    " ",
-    "\n",
-    ",",
-    "-",
-    "[",
-    "]",
-    "@",
-    "/",
-    "+",
-    "47",
-    "dag",
-    "hei ",
-    "mvh\n",
-    "kari",
-    "K.",
-    "0155",
-    "oslo",
-    "ordre ",
-]
-SNIPPETS += [
-    "navn",
-    "telefon ",
-    "post",
-    "kr",
-    "nr ",
-    "org ",
-    "tlf ",
-    "@localhost",
-    "90012345",
-    "22 33 44 55",
-    "21051990",
-]
-SNIPPETS += ["8601.11.17947", "988077917", "311 222 333", NIN]
-snippets = st.sampled_from(
-    [*SNIPPETS, *MARKS.values(), *DAG.names, *KARI.names, *KARI.emails, *KARI.phones, *KARI.addresses]
-)
+    " ", "\n", ",", "-", "[", "]", "@", "/", "+", "47", "dag", "hei ", "mvh\n", "kari", "K.", "0155", "oslo", "ordre ",
+    "navn", "telefon ", "post", "kr", "nr ", "org ", "tlf ", "@localhost", "90012345", "22 33 44 55", "21051990",
+    "8601.11.17947", "988077917", "311 222 333", NIN, *MARKS.values(), *DAG.names, *KARI.names, *KARI.emails,
+    *KARI.phones, *KARI.addresses,
+]  # fmt: skip
+
+snippets = st.sampled_from(SNIPPETS)
 pieces = st.lists(snippets, max_size=12)
 texts = st.text(max_size=40) | pieces.map("".join) | pieces.map(" ".join)
 

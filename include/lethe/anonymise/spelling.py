@@ -14,6 +14,7 @@ from functools import cache
 from lethe.anonymise.fold import fold
 
 LETTER = r"[^\W\d_]"
+_AA = "(?:aa|å)"
 _APOSTROPHES = "'’‘´`ʼ"
 _WRITTEN_AS = {
     "å": ("aa", "a"),
@@ -22,7 +23,13 @@ _WRITTEN_AS = {
     "ä": ("ae", "æ"),
     "ö": ("oe", "ø"),
     "ü": ("ue", "u"),
+    "ł": ("l",),
+    "đ": ("d",),
+    "ð": ("d",),
+    "þ": ("th",),
 }
+_ACCENTS = ("aàáâã", "cçćč", "eèéêë", "iìíîï", "nñń", "oòóôõ", "sśš", "uùúûü", "zźż")
+_ACCENTED = {letters[0]: letters for letters in _ACCENTS}
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,9 @@ class Branch:
 
 def branches(word: str, label: str, after: str) -> Iterator[Branch]:
     """The branches of a folded word in all its spellings; `after` is a pattern of what may follow."""
-    rest = "".join(map(letter, word[1:]))
+    rest = _AA.join("".join(map(letter, part)) for part in word[1:].split("aa"))
+    if word.startswith("aa"):
+        yield from branches("å" + word[2:], label, after)
     for first in (word[0], *_spellings(word[0])):
         yield Branch(first[0], re.escape(first[1:]) + rest + after, label)
 
@@ -46,7 +55,7 @@ def letter(char: str) -> str:
     if char in _APOSTROPHES:
         return f"[{_APOSTROPHES}]?"
     if char.isascii():
-        return re.escape(char)
+        return f"[{_ACCENTED[char]}]" if char in _ACCENTED else re.escape(char)
     return f"(?:{'|'.join(map(re.escape, (char, *_spellings(char), '?', chr(0xFFFD))))})"
 
 
