@@ -26,6 +26,7 @@ DOCUMENT: Json = {
         ("contact", "redact", {"contact": {"name": "[navn]", "phone": 91234567, "age": 47}}),
         ("contact.*", "blank", {"contact": {"name": None, "phone": None, "age": None}}),
         ("items[*].note", "redact", {"items": [{"note": "[navn] ringte", "id": 1}, {"note": None}, {"other": "Kari"}]}),
+        ("items", "redact", {"items": [{"note": "[navn] ringte", "id": 1}, {"note": None}, {"other": "[navn]"}]}),
         ("items[2]", "blank", {"items": [{"note": "Kari ringte", "id": 1}, {"note": None}, None]}),
         ("items", "blank", {"items": None}),
         ('["a.b"][0]', "redact", {"a.b": ["[navn]", {"name": "Kari"}]}),
