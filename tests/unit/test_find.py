@@ -103,6 +103,7 @@ def test_own_phone_in_any_writing(written: str) -> None:
         "KARL JOHANSGT. 12B\nleil. 304\n0155 OSLO",
         "karl johans gt 12",
         "0155, Oslo",
+        "N-0155 Oslo",
         "Oslo 0155",
     ],
 )

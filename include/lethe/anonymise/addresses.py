@@ -67,6 +67,8 @@ def _branches(tokens: Sequence[str], label: str) -> Iterator[Branch]:
         return
     after = _GAP.join(("", *map(_token, tokens[1:]))) if len(tokens) > 1 else ""
     after += _AFTER_NUMBER if tokens[-1].isdigit() else _AFTER_WORD
+    if _is_postal(tokens):
+        yield Branch("n", "o?-" + tokens[0] + after, label)
     for head, rest in _heads(tokens[0]):
         yield from branches(head, label, rest + after)
 

@@ -21,7 +21,7 @@ SURE, WORD, PARTICLE = "name", "name that is a word", "particle of a name"
 
 _PART = re.compile(rf"{LETTER}+(?:['’‘´`ʼ]{LETTER}+)*")
 _AFTER = rf"(?:['’‘´`]s?|s['’‘´`]?)?(?!{LETTER})"  # genitive: Karis, Kari's, Hans'
-_BESIDE = re.compile(r"[^\S\n]{0,3}[-‐–.,;_/+&]?[^\S\n]{0,3}(?:\r?\n)?[>\s]{0,3}")
+_BESIDE = re.compile(r"[^\S\n]{0,3}(?:[-‐–.,;_/+&]|%20)?[^\S\n]{0,3}(?:\r?\n)?[>\s]{0,3}")
 _JOINED = re.compile(r"[^\S\n]{0,3}[-‐–.,]?[^\S\n]{0,3}(?:\r?\n[^\S\n]{0,3})?")
 _GREETING = re.compile(
     r"(?<!\w)(?:hei|heisann|hallo|halla|heia|kjære|hello|hi|dear|hey|hilsen|hilsning|hilsener|mvh|vh|klem|regards|"
