@@ -41,6 +41,7 @@ SHARDS, BATCHES = 4, 4
 LEAVES_OF_A_PLAN = SHARDS * BATCHES + 4
 """Its batches, the plan itself, the answer to it, and how its run began and ended."""
 MOST_MEMORY = 600
+FILL, COLLECT, CHECKPOINT = "COPY into the outboxes", "collect", "checkpoint"
 
 _EVIDENCE = f"evidence: {{origin: {ORIGIN}, stop_after: P3D, backups: P35D}}\n"
 _LOG_READER = (
@@ -75,9 +76,12 @@ def measure(server: Server, quick: bool) -> Iterator[Figure]:
 def _sealing(company: Company, pairs: int) -> Iterator[Figure]:
     rounds = in_turn(pairs + 1, company.seal, company.copy)
     ours, bare = zip(*rounds[1:], strict=True)  # in the first the server makes the WAL files that it then uses again
-    yield within(f"{company.count:,} leaves into outboxes, log and outside, time against one COPY", ours, bare, 5)
-    for step, times in company.steps.items():
-        yield beside(f"of that: {step}", times[1:], bare)
+    steps = {step: times[1:] for step, times in company.steps.items()}
+    written = [filled + collected for filled, collected in zip(steps[FILL], steps[COLLECT], strict=True)]
+    yield within(f"{company.count:,} leaves into outboxes and log, time against one COPY", written, bare, 5)
+    for step, times in steps.items():
+        yield beside(f"by itself: {step}", times, bare)
+    yield beside("all of it, signed and kept outside", ours, bare)
 
 
 def _verifying(company: Company, pairs: int) -> Iterator[Figure]:
@@ -171,7 +175,7 @@ class Company:
 
     def __init__(self, server: Server, home: Path, policy: Policy, count: int) -> None:
         self.server, self.policy, self.count = server, policy, count
-        self.steps: dict[str, list[float]] = {"COPY into the outboxes": [], "collect": [], "checkpoint": []}
+        self.steps: dict[str, list[float]] = {FILL: [], COLLECT: [], CHECKPOINT: []}
         self.sealing = None
         self._home, self._key, self._open = home, SigningKey(ORIGIN, bytes(range(32))), ExitStack()
         self._outside = home / "outside"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from lethe.model import Plan, Policy, Reason, Verdict, Way
+from lethe.anonymise.example import example
+from lethe.model import Plan, Policy, Reason, Rule, Verdict, Way
 from lethe.plan import to_json
 from lethe.run import Gate
 from lethe.sentences import describe, meaning
@@ -37,6 +39,7 @@ def plan_as_text(plan: Plan, gate: Gate, policy: Policy, lang: str) -> str:
     lines = [
         f"{rule.name} ({rule.obligation})  {rule.dataset.store}.{rule.dataset.table}",
         f"  {describe(rule, policy, lang)} {meaning(rule, policy, plan.today, lang)}",
+        *(_row("example", line) for line in _example(rule, lang)),
         _row("due", _number(survey.of(Verdict.DUE)) + _span(plan)),
         _row("kept", _number(survey.of(Verdict.KEPT)) + _why_kept(plan)),
     ]
@@ -49,6 +52,13 @@ def plan_as_text(plan: Plan, gate: Gate, policy: Policy, lang: str) -> str:
     lines += [_row("needs", need) for need in gate.why]
     lines.append(_row("plan", _digest(plan, gate)))
     return "\n".join(lines) + "\n"
+
+
+def _example(rule: Rule, lang: str) -> Iterator[str]:
+    """An invented record before and after; nothing for rules that delete."""
+    empty = {"en": "empty", "nb": "tom"}[lang]
+    if fields := [f"{column}: {before} → {after or empty}" for column, before, after in example(rule)]:
+        yield " · ".join(fields)
 
 
 def _row(label: str, text: str) -> str:
