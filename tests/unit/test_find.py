@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from identifiers import DAG, KARI, identity_number
+from lethe.anonymise.common_words import AMBIGUOUS, PARTICLES
 from lethe.anonymise.find import Finder, find
 from lethe.anonymise.fold import fold
 from lethe.anonymise.subject import Identifiers
@@ -156,6 +157,7 @@ def test_identity_numbers_of_every_kind(shift: tuple[int, int]) -> None:
     assert not any(is_nin(f"{1 + days:02}13{number[4:]}") for number in numbers)
 
 
+@settings(deadline=None)  # the first number loads tables
 @given(around, casings, forms, around, st.data())
 def test_every_own_identifier_is_found(
     before: str, case: Callable[[str], str], form: str, after: str, data: st.DataObject
@@ -169,9 +171,23 @@ def test_every_own_identifier_is_found(
     assert not any(text[at].isalnum() for at in range(start, end) if at not in hidden)
 
 
+letters = st.characters(categories=["Lu", "Ll", "Lo"], max_codepoint=0x24F, exclude_characters="Ŀŀ")  # NFKC: two parts
+words = st.text(letters, min_size=3, max_size=8).filter(lambda word: word.casefold() not in AMBIGUOUS | PARTICLES)
+
+
+@settings(deadline=None)
+@given(st.lists(words, min_size=1, max_size=3).map(" ".join), casings, forms)
+def test_every_name_is_found(name: str, case: Callable[[str], str], form: str) -> None:
+    planted = unicodedata.normalize(form, case(name))
+    text = f"x, {planted}. y"
+    hidden = {at for each in find(text, Identifiers(names=(name,))) for at in range(each.start, each.end)}
+    assert not any(char.isalpha() for at, char in enumerate(text[:-1]) if at > 2 and at not in hidden)
+
+
 SEPARATORS = ["", "", " ", "-", ".", "/", "\n", "(", ")", " - ", "\u00a0", "–"]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(SEPARATORS), min_size=7, max_size=7),
     st.sampled_from(["", "+47", "+47 ", "0047", "47 ", "(+47) "]),
@@ -184,6 +200,7 @@ def test_every_separator_within_an_own_phone(separators: list[str], prefix: str)
     )
 
 
+@settings(deadline=None)
 @given(texts)
 def test_spans_are_ordered_apart_and_within_the_text(text: str) -> None:
     spans = FINDER.find(text)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from identifiers import KARI, in_base64
@@ -63,6 +63,7 @@ leaves = st.none() | st.booleans() | st.integers() | strings
 documents = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=6)
 
 
+@settings(deadline=None)  # the first number loads tables
 @given(documents)
 def test_redacting_keeps_the_shape_and_leaves_no_name(document: Json) -> None:
     once = redact_json(document, {"**": "redact"}, FINDER)

@@ -27,7 +27,14 @@ def email_branches(emails: Iterable[str]) -> Iterator[Branch]:
         text = fold(email).text.removeprefix("mailto:").strip("<> ").replace(FILLER, "")
         if text:
             rest = "".join(_WRITTEN_AS.get(char, re.escape(char)) for char in text[1:])
-            yield Branch(text[0], rest + rf"(?!{LETTER})", EMAIL)
+            yield Branch(text[0], rest + _end(text[-1]), EMAIL)
+
+
+def _end(last: str) -> str:
+    """Neither a letter after a letter nor a digit after a digit: the same as is asked of the first one."""
+    if last.isdecimal():
+        return "(?![0-9])"
+    return rf"(?!{LETTER})" if last.isalpha() else ""
 
 
 def addresses_of_anybody(text: str) -> list[tuple[int, int]]:

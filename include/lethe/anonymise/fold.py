@@ -16,7 +16,7 @@ FILLER = "\ufffc"  # stands for what no pattern may see; neither a letter, nor a
 _MARKS = "\u0300-\u036f\u1160-\u11ff\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0\u3099\u309a\ufe20-\ufe2f"
 _DROPPED = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff"
 _CLUSTER = re.compile(rf"[^\x00-\x7f][{_MARKS}]*|[\x00-\x7f][{_MARKS}]+")
-_NOT_AS_IT_IS = re.compile(rf"[{_DROPPED}ı\u0660-\u0669\u06f0-\u06f9]")
+_NOT_AS_IT_IS = re.compile(rf"[{_DROPPED}\u0307ı\u0660-\u0669\u06f0-\u06f9]")
 _DROP = re.compile(rf"[{_DROPPED}]|(?<=i)\u0307")
 
 
