@@ -10,7 +10,7 @@ from functools import partial
 
 from lethe.anonymise.base64_text import EditsOf, base64_edits
 from lethe.anonymise.edits import Edit, apart, applied, plain_edits
-from lethe.anonymise.find import Finder, Kind
+from lethe.anonymise.find import MARKS, Finder, Kind
 from lethe.anonymise.quoted import html_views, is_html, is_quoted_printable, quoted, quoted_view, short_lines
 from lethe.anonymise.redact import Redacted
 from lethe.anonymise.subject import Identifiers
@@ -18,6 +18,8 @@ from lethe.anonymise.words2047 import word_edits
 
 _LEVELS = 2
 _ROUNDS = 4
+_ENCODERS = frozenset("=<&")
+_MARKS = frozenset(MARKS.values())
 
 
 def redact_stored(text: str, subject: Identifiers | Finder) -> Redacted:
@@ -26,10 +28,11 @@ def redact_stored(text: str, subject: Identifiers | Finder) -> Redacted:
     counts: Counter[Kind] = Counter()
     for _ in range(_ROUNDS):  # what was found may have hidden what is encoded beside it
         edits = _edits(text, finder, _LEVELS)
-        if not edits:
-            break
+        is_plain = not set(text) & _ENCODERS and all(edit.new in _MARKS for edit in edits)
         text = applied(text, edits)
         counts.update(kind for edit in edits for kind in edit.kinds)
+        if is_plain or not edits:
+            break
     return Redacted(text, counts)
 
 
