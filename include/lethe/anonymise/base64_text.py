@@ -15,6 +15,7 @@ EditsOf = Callable[[str], list[Edit]]
 # Whole lines of one width, the last of which may be shorter, or one run of letters within a line.
 _RUN = re.compile(r"(?<![A-Za-z0-9+/_?-])[A-Za-z0-9+/_-]{4,}(?:\r?\n[A-Za-z0-9+/_-]+)*+={0,2}(?![A-Za-z0-9+/=_-])")
 _MIXED = re.compile(r"[A-Z0-9+/=_-]")  # an ordinary word has these at most in its first place
+_LINE = re.compile(r"[^\r\n]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ufffd]")
 
 
@@ -54,8 +55,9 @@ def base64_edits(text: str, edits_of: EditsOf) -> list[Edit]:
 
 def _blocks(text: str) -> Iterator[Block]:
     for run in _RUN.finditer(text):
-        at = run.start()
-        for start, end in _lines_of_one_width(text, at, run.end()):
+        if not _MIXED.search(text, run.start() + 1, run.end()):
+            continue
+        for start, end in _lines_of_one_width(text, *run.span()):
             block = _block(text, start, end)
             if block is not None:
                 yield block
@@ -64,7 +66,7 @@ def _blocks(text: str) -> Iterator[Block]:
 def _lines_of_one_width(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Lines as an encoder breaks them: all of one width but for the last; a word alone on a line is none of them."""
     begin, behind, width = start, start, 0
-    for line in re.compile(r"[^\r\n]+").finditer(text, start, end):
+    for line in _LINE.finditer(text, start, end):
         length = line.end() - line.start()
         if width and length > width:
             yield begin, behind
