@@ -27,7 +27,7 @@ from lethe.evidence.note import Checkpoint, SigningKey, endorsement, sign_note
 from lethe.evidence.outside import Head, Outside, Position
 from lethe.model import Evidence
 from lethe.state import State
-from lethe.stores.postgres.outbox import Outbox
+from lethe.stores.postgres.outbox import Outbox, place_of
 
 _BEGINNING: Position = (1, 0)
 BATCH = 50_000
@@ -70,7 +70,7 @@ def _waiting(outbox: Outbox, at: Position) -> Iterator[list[bytes]]:
     with ThreadPoolExecutor(1) as ahead:
         following = ahead.submit(_leaves_after, outbox, at)
         while lines := following.result():
-            following = ahead.submit(_leaves_after, outbox, _place(lines[-1]))
+            following = ahead.submit(_leaves_after, outbox, place_of(lines[-1]))
             yield lines
 
 
@@ -136,7 +136,7 @@ class Sealing:
         for lines in _waiting(outbox, at):
             self.log.append(lines)
             gaps += _gaps(outbox.name, at if any(at) else _BEGINNING, lines)
-            at, count = _place(lines[-1]), count + len(lines)
+            at, count = place_of(lines[-1]), count + len(lines)
             progress(len(lines))
         last = at if any(at) else _BEGINNING
         if end.epoch == last[0] and end.seq > last[1]:
@@ -349,17 +349,12 @@ class Sealing:
         return told
 
 
-def _place(line: bytes) -> Position:
-    _, epoch, seq, _ = line.split(b"\t", 3)
-    return int(epoch), int(seq)
-
-
 def _gaps(outbox: str, at: Position, lines: list[bytes]) -> Iterator[Gap]:
     """Places after `at` that the lines, which rise, pass over."""
-    if _place(lines[-1]) == (at[0], at[1] + len(lines)):  # as a rule: then there is none, and nothing to go through
+    if place_of(lines[-1]) == (at[0], at[1] + len(lines)):  # as a rule: then there is none, and nothing to go through
         return
     for line in lines:
-        here = _place(line)
+        here = place_of(line)
         if here[0] == at[0] and here[1] > at[1] + 1:
             yield Gap(outbox, here[0], at[1] + 1, here[1] - 1)
         at = here

@@ -43,9 +43,9 @@ SET LOCAL ROLE lethe_evidence_integrator
 COPY evidence.leaf (index, store, epoch, seq, leaf) FROM STDIN
 
 -- name: lines
-SELECT convert_to(string_agg(leaf || E'\n', '' ORDER BY index), 'UTF8'), count(*) FROM evidence.leaf
-WHERE index >= %(first)s AND index < %(end)s
-GROUP BY index / 500 ORDER BY index / 500  -- the driver takes its time over each row
+SELECT convert_to(string_agg(leaf || E'\n', '' ORDER BY index), 'UTF8'), count(*) FROM (
+    SELECT index, leaf FROM evidence.leaf WHERE index >= %(first)s AND index < %(end)s ORDER BY index
+) AS part HAVING count(*) > 0
 
 -- name: add_nodes
 INSERT INTO evidence.node (level, first, hashes) VALUES (%(level)s, %(first)s, %(hashes)s)

@@ -21,11 +21,10 @@ SELECT written_at FROM lethe.outbox WHERE (epoch, seq) > (%(epoch)s, %(seq)s) OR
 SELECT leaf FROM lethe.outbox WHERE epoch = %(epoch)s AND seq = %(seq)s
 
 -- name: lines_after
-SELECT convert_to(string_agg(concat(id, E'\t', epoch, E'\t', seq, E'\t', leaf, E'\n'), '' ORDER BY seq), 'UTF8'), count(*) FROM (
-    SELECT s.id, o.epoch, o.seq, o.leaf FROM lethe.outbox o, lethe.store s
-    WHERE (o.epoch, o.seq) > (%(epoch)s, %(seq)s) ORDER BY o.epoch, o.seq LIMIT %(limit)s
-) AS waiting
-GROUP BY epoch, seq / 500 ORDER BY epoch, seq / 500  -- the driver takes its time over each row
+SELECT convert_to(string_agg(line, '' ORDER BY epoch, seq), 'UTF8'), count(*) FROM (
+    SELECT epoch, seq, concat((SELECT id FROM lethe.store), E'\t', epoch, E'\t', seq, E'\t', leaf, E'\n') AS line
+    FROM lethe.outbox WHERE (epoch, seq) > (%(epoch)s, %(seq)s) ORDER BY epoch, seq LIMIT %(limit)s
+) AS waiting HAVING count(*) > 0
 
 -- name: begin_epoch
 UPDATE lethe.store SET epoch = greatest(epoch, %(published)s) + 1, seq = %(shared)s + 1

@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS lethe.outbox (
     seq        bigint NOT NULL,
     key        text NOT NULL,  -- plan/shard/batch: no deed can be written down twice
     leaf       text NOT NULL,
-    written_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    written_at timestamptz NOT NULL DEFAULT now(),  -- its transaction's: a server adds rows faster whose default is one
     PRIMARY KEY (epoch, seq),
     UNIQUE (epoch, key)
 );

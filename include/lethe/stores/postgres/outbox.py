@@ -20,6 +20,9 @@ from lethe.stores.postgres.connection import Connection, telling
 
 _SQL = queries("outbox")
 
+_BLOCK = 5_000
+"""Leaves that the server puts together into one text: the driver takes longer over a row than over its bytes."""
+
 Conn = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -86,9 +89,16 @@ class Outbox:
     @telling
     def leaves_after(self, epoch: int, seq: int, limit: int) -> list[bytes]:
         """At most `limit` leaves after a place, in order, each a line of store, epoch, seq and leaf between tabs."""
-        params = {"epoch": epoch, "seq": seq, "limit": limit}
+        lines = list[bytes]()
         with self._connection.get().cursor(binary=True) as cursor:
-            return lines_of(self.name, cursor.execute(_SQL["lines_after"], params))
+            while len(lines) < limit:  # in blocks that the server sorts nothing for
+                params = {"epoch": epoch, "seq": seq, "limit": min(_BLOCK, limit - len(lines))}
+                block = lines_of(self.name, cursor.execute(_SQL["lines_after"], params))
+                if not block:
+                    break
+                lines += block
+                epoch, seq = place_of(block[-1])
+        return lines
 
     @telling
     def write_once(self, key: str, leaf: Callable[[Place], Leaf]) -> bool:
@@ -156,11 +166,17 @@ def _elsewhere(leaf: str, store: str, place: tuple[int, int], here: Mapping[str,
     return leaf.replace(own, told.format(here["epoch"], here["seq"], store))
 
 
+def place_of(line: bytes) -> tuple[int, int]:
+    """The epoch and number of a line as leaves_after() gives it."""
+    _, epoch, seq, _ = line.split(b"\t", 3)
+    return int(epoch), int(seq)
+
+
 def lines_of(database: str, blocks: Iterable[tuple[bytes, int]]) -> list[bytes]:
     """The lines of texts that the server put together of so many leaves; Forked when a leaf is not one line."""
     lines = list[bytes]()
     for block, count in blocks:
-        found = [line + b"\n" for line in block.split(b"\n")[:-1]]
+        found = block.splitlines(keepends=True)
         if len(found) != count:
             raise Forked(f"{database}: a row holds more than one leaf; it was changed after it was written")
         lines += found
