@@ -192,7 +192,7 @@ class Filler:
             "billed_tz": self.billed(None, "tz"),
             "billed_ts": self.billed(zone[1], "ts"),
             "name": self.rng.choice(["Kari", "anonymisert", None]),
-            "remark": self.rng.choice(["ring tilbake", None, None]),
+            "remark": self.rng.choice(["ring tilbake", "ring Kari på 400 00 001 % \\ 'nå'", None, None]),
             "born_d": self.rng.choice([self.moment(None, "d"), date(1990, 3, 1), date(1990, 1, 1)]),
             "seen_tz": self.rng.choice([self.moment(None, "tz"), datetime(1990, 2, 28, 23, tzinfo=UTC)]),
             "seen_ts": self.rng.choice([self.moment(None, "ts"), datetime(1990, 3, 1)]),  # noqa: DTZ001
@@ -342,6 +342,16 @@ ANONYMISED: list[dict[str, Any]] = [
     {"name": "unlink"},
     {"name": "surrogate", "born_d": {"generalise": "month"}, "seen_tz": {"generalise": "year"}},
     {"seen_ts": {"generalise": "month"}, "place": {"generalise": "region"}, "amount": {"generalise": {"band": 100}}},
+    {
+        "remark": {
+            "redact": {"names": ["name"], "phones": ["place"], "confirm_by": "privacy-officer", "because": "kept"}
+        }
+    },
+    {
+        "name": "blank",
+        "remark": {"redact": {"names": ["name"], "confirm_by": "privacy-officer", "because": "kept"}},
+        "born_d": {"generalise": "year"},
+    },
     {"seen_tz": {"generalise": "month"}, "number": {"generalise": {"band": 10}}, "born_d": {"generalise": "year"}},
 ]
 

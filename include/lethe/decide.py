@@ -112,7 +112,10 @@ def _matches(condition: Condition, record: Record, *, unknown: bool = False) -> 
 
 
 def _is_done(action: Anonymise, record: Record, zone: ZoneInfo) -> bool:
-    return all(is_changed(record.values.get(column), change, zone) for column, change in action.fields.items())
+    return all(
+        is_changed(record.values.get(column), change, zone, redacted=column in record.redacted)
+        for column, change in action.fields.items()
+    )
 
 
 def _kin(rows: Iterable[tuple[Kin, Record]]) -> Iterator[tuple[Kin, Record]]:

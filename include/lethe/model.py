@@ -181,10 +181,14 @@ class Floor:
 
 @dataclass(frozen=True)
 class Assumption:
-    """A period that the statement does not give: it may be planned, never acted on, until `confirm_by` confirms it."""
+    """What a person must confirm: a period that the statement does not give, or text that is redacted, not deleted.
+
+    Until `confirm_by` confirms the rule as it reads, it may plan, and never act.
+    """
 
     confirm_by: str
     because: str
+    of: Literal["period", "redaction"] = "period"
 
 
 @dataclass(frozen=True)
@@ -216,7 +220,25 @@ class Surrogate:
     """The field gets a random value of its own, which nothing links to the old one and which shows that it is one."""
 
 
-Change = Put | Generalise | Surrogate
+@dataclass(frozen=True)
+class Redact:
+    """The text loses what it tells of its data subject by these columns, and numbers and addresses of anybody.
+
+    What remains is pseudonymous, and is never called anonymous: it takes the privacy officer's word.
+    """
+
+    names: tuple[ColumnRef, ...] = ()
+    emails: tuple[ColumnRef, ...] = ()
+    phones: tuple[ColumnRef, ...] = ()
+    addresses: tuple[ColumnRef, ...] = ()
+
+    @property
+    def references(self) -> tuple[ColumnRef, ...]:
+        """The columns that the data subject is known by."""
+        return (*self.names, *self.emails, *self.phones, *self.addresses)
+
+
+Change = Put | Generalise | Surrogate | Redact
 
 
 @dataclass(frozen=True)
@@ -224,6 +246,11 @@ class Anonymise:
     """Fields get values that say nothing of the person, by column. Each change done twice is the same as once."""
 
     fields: Mapping[str, Change] = field(hash=False)
+
+    @property
+    def redactions(self) -> Mapping[str, Redact]:
+        """The fields whose text is read and written anew, row by row."""
+        return {name: change for name, change in self.fields.items() if isinstance(change, Redact)}
 
 
 @dataclass(frozen=True)
@@ -293,6 +320,11 @@ class Rule:
     """Whether a person can be given proof that their row went; None: its batches say how many, and nobody is known."""
     digest: str = ""
     """SHA-256 of everything above in canonical JSON: an approval is for this meaning of the rule."""
+
+    @property
+    def redacts(self) -> bool:
+        """Whether what a person must confirm is that text stays, redacted, rather than an assumed period."""
+        return self.assumption is not None and self.assumption.of == "redaction"
 
 
 @dataclass(frozen=True)
@@ -382,6 +414,8 @@ class Record:
     values: Mapping[str, Any]
     holds: Reason = NO_REASON
     kin: tuple[tuple[Kin, Record], ...] = ()
+    redacted: frozenset[str] = frozenset()
+    """Columns whose text is as it was left when it was redacted."""
 
 
 # ---------------------------------------------------------------- plans and deeds

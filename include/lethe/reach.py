@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lethe.model import Clock, ColumnRef, Condition, Dataset, Floor, Kin, Policy, Relation, Rule
+from lethe.model import Anonymise, Clock, ColumnRef, Condition, Dataset, Floor, Kin, Policy, Relation, Rule
 
 
 def followers_of(rule: Rule) -> Iterator[Kin]:
@@ -86,6 +86,7 @@ def _up(dataset: Dataset, leaders: tuple[Kin, ...]) -> Iterator[tuple[Dataset, R
 def references_of(policy: Policy, rule: Rule) -> Iterator[tuple[Dataset, ColumnRef]]:
     """Every column that the verdict is read from, with the dataset that the reference starts in."""
     yield from judged_by(rule)
+    yield from ((rule.dataset, ref) for ref in known_by(rule))
     for dataset in {each.name: each for each in (rule.dataset, *(kin.dataset for kin in kin_of(rule)))}.values():
         for path, above in above_of(policy, dataset):
             yield from ((dataset, ColumnRef(column, path)) for column in above.key)
@@ -95,6 +96,12 @@ def judged_by(rule: Rule) -> Iterator[tuple[Dataset, ColumnRef]]:
     """The clocks and conditions, floors' included, that the verdict is read from; holds apart."""
     yield from ((dataset, clock.at) for dataset, clock in clocks_of(rule))
     yield from ((dataset, condition.at) for dataset, condition in _conditions(rule))
+
+
+def known_by(rule: Rule) -> Iterator[ColumnRef]:
+    """The columns by which a text that the rule redacts knows its data subject."""
+    if isinstance(rule.action, Anonymise):
+        yield from (ref for redaction in rule.action.redactions.values() for ref in redaction.references)
 
 
 def above_of(policy: Policy, dataset: Dataset) -> Iterator[tuple[tuple[str, ...], Dataset]]:

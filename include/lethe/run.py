@@ -218,7 +218,8 @@ class Lethe:
         if not rows or rule is None or rule.assumption is None or self.state.is_confirmed(rule):
             return ()
         who = rule.assumption.confirm_by
-        return (f"{who} confirms the assumed period, {rows} rows wait (lethe confirm {rule.name})",)
+        what = "that redacted text stays" if rule.redacts else "the assumed period"
+        return (f"{who} confirms {what}, {rows} rows wait (lethe confirm {rule.name})",)
 
     def answer(self, digest: str, approved: bool, *, via: str, role: str, person: str | None = None) -> bool:
         """Keep a person's answer to a plan that waits; False when it was answered before, which stands."""
@@ -364,7 +365,8 @@ class Lethe:
                 f"rule {rule.name}: the plan is for {plan.today}, which is still to come; nothing is done early"
             )
         if not self.state.is_confirmed(rule):
-            raise NotApproved(f"rule {rule.name}: its period is an assumption; `lethe confirm {rule.name}` by its role")
+            what = "text that is redacted stays" if rule.redacts else "its period is an assumption"
+            raise NotApproved(f"rule {rule.name}: {what}; `lethe confirm {rule.name}` by its role")
         if gate.state == "nothing":
             raise PlanError(f"{where}: nothing is due; there is nothing to carry out")
         self._in_order(rule)

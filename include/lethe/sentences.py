@@ -65,6 +65,9 @@ _EN = _Language(
         "of": "{what} in {name}",
         "where": ", where {conditions}",
         "assumed": "The period is assumed ({because}). Nothing is touched before {role} has confirmed it.",
+        "redacted": "Redacted text stays and is not anonymous ({because}). Nothing is touched before {role} has"
+        " confirmed it.",
+        "names taken out": "Redacted, without what is known of the person and without numbers and addresses: {fields}.",
         "backups": "Backups of the system can hold it for another {period}.",
     },
     groups={"band": "bands of {width}"},
@@ -108,6 +111,9 @@ _NB = _Language(
         "of": "{what} i {name}",
         "where": ", der {conditions}",
         "assumed": "Fristen er antatt («{because}»). Ingenting røres før {role} har bekreftet den.",
+        "redacted": "Sladdet tekst blir stående og er ikke anonym («{because}»). Ingenting røres før {role} har"
+        " bekreftet det.",
+        "names taken out": "Sladdes for det som er kjent om personen, og for numre og adresser: {fields}.",
         "backups": "Sikkerhetskopier av systemet kan inneholde det i {period} til.",
     },
     groups={"day": "dag", "week": "uke", "month": "måned", "year": "år", "queue": "kø", "region": "region",
@@ -240,7 +246,7 @@ def _details(rule: Rule, lang: str) -> list[str]:
 def _fields(action: Anonymise, speak: _Language) -> Iterator[str]:
     """Which fields lose everything, and which keep something."""
     coarser = {name: change for name, change in action.fields.items() if isinstance(change, Generalise)}
-    if gone := [name for name in action.fields if name not in coarser]:
+    if gone := [name for name in action.fields if name not in {**coarser, **action.redactions}]:
         yield speak.text["fields"].format(fields=_join(gone, speak.text["and"]))
     if coarser:
         words = [
@@ -248,6 +254,8 @@ def _fields(action: Anonymise, speak: _Language) -> Iterator[str]:
             for name, change in coarser.items()
         ]
         yield speak.text["coarser"].format(fields=_join(words, speak.text["and"]))
+    if action.redactions:
+        yield speak.text["names taken out"].format(fields=_join(list(action.redactions), speak.text["and"]))
 
 
 def _keeping(rule: Rule, policy: Policy, today: date, lang: str) -> list[str]:
@@ -262,7 +270,8 @@ def _keeping(rule: Rule, policy: Policy, today: date, lang: str) -> list[str]:
     sentences += [_floor(floor, rule, policy, today, lang) for floor in _all_floors(rule)]
     if rule.assumption is not None:
         role = policy.organisation.roles[rule.assumption.confirm_by].title[lang]
-        sentences.append(text["assumed"].format(because=rule.assumption.because, role=role))
+        words = text["redacted" if rule.redacts else "assumed"]
+        sentences.append(words.format(because=rule.assumption.because, role=role))
     backups = policy.stores[rule.dataset.store].backups
     if backups is not None:
         sentences.append(text["backups"].format(period=period_words(backups, lang)))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lethe import sentences
 from lethe.deadlines import Period
 from lethe.decide import decide
-from lethe.model import Anonymise, Generalise, Policy, Record, Verdict
+from lethe.model import Anonymise, Assumption, ColumnRef, Generalise, Policy, Record, Redact, Verdict
 from lethe.policy import load
 from lethe.reach import floors_of, followers_of, kin_of
 
@@ -141,6 +141,17 @@ def test_fields_that_keep_something_are_told_apart(policy: Policy) -> None:
     rule = replace(rule, action=Anonymise({"total": Generalise("band", 1000), "born": Generalise("year")}))
     assert "Gjøres grovere: total (trinn på 1000) og born (år)." in sentences.explain(rule, policy, TODAY, "nb")
     assert "Emptied" not in sentences.explain(rule, policy, TODAY, "en")
+
+
+def test_redacted_text_is_told_as_what_it_is(policy: Policy) -> None:
+    action = Anonymise({"note": Redact(names=(ColumnRef("ship_name"),))})
+    chosen = Assumption("privacy-officer", "needed for the next case", "redaction")
+    rule = replace(policy.rules["ex-customer-orders"], action=action, assumption=chosen)
+    told = sentences.explain(rule, policy, TODAY, "en")
+    assert "Redacted, without what is known of the person and without numbers and addresses: note." in told
+    assert "Redacted text stays and is not anonymous (needed for the next case). Nothing is touched before the" in told
+    assert "Sladdet tekst blir stående og er ikke anonym" in sentences.explain(rule, policy, TODAY, "nb")
+    assert "period is assumed" not in told
 
 
 @pytest.mark.parametrize("name", RULES)

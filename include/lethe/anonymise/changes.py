@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from lethe.anonymise.generalise import band, month, postcode, year
 from lethe.deadlines import Unbounded, start_of
-from lethe.model import Change, Generalise, Put
+from lethe.model import Change, Generalise, Put, Redact
 
 MARK = "anon-"
 """What a surrogate text begins with; a surrogate UUID is of version 8, which applications leave alone (RFC 9562)."""
@@ -25,7 +25,7 @@ _SURROGATE = re.compile(MARK + "[0-9a-f]{32}")
 
 
 def changed(value: Any, change: Change, zone: ZoneInfo) -> Any:
-    """The value that takes this one's place; NULL is generalised to itself, and gets no surrogate."""
+    """The value that takes this one's place; NULL is generalised to itself, and gets no surrogate. Not for text."""
     if isinstance(change, Put):
         return change.value
     if value is None:
@@ -35,14 +35,17 @@ def changed(value: Any, change: Change, zone: ZoneInfo) -> Any:
     return value if is_changed(value, change, zone) else _surrogate(value)
 
 
-def is_changed(value: Any, change: Change, zone: ZoneInfo) -> bool:
-    """Whether the field is as the change would leave it."""
+def is_changed(value: Any, change: Change, zone: ZoneInfo, *, redacted: bool = False) -> bool:
+    """Whether the field is as the change would leave it; of a text, whether it is as its redaction left it."""
     if isinstance(change, Put):
         return _is(value, change.value)
     if value is None:
         return True
+    if isinstance(change, Redact):
+        return redacted
     if isinstance(change, Generalise):
-        return bool(_coarser(value, change, zone) == value)
+        coarser = _coarser(value, change, zone)
+        return coarser is value or bool(coarser == value)  # NaN equals nothing in Python, and itself in PostgreSQL
     if isinstance(value, UUID):
         return value.version == 8
     return _SURROGATE.fullmatch(value) is not None

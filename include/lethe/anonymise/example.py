@@ -8,11 +8,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from lethe.anonymise.changes import MARK, changed
-from lethe.model import Anonymise, Change, Generalise, Rule, Surrogate
+from lethe.model import Anonymise, Change, Generalise, Redact, Rule, Surrogate
 
 _UTC = ZoneInfo("UTC")
+_NAME = "Kari Bråten"
 _BY_CATEGORY = {
-    "user.name": "Kari Bråten",
+    "user.name": _NAME,
     "user.contact.email": "kari.braten@example.no",
     "user.contact.phone_number": "+47 400 00 001",
     "user.contact.address.postal_code": "5003",
@@ -41,6 +42,11 @@ def _invented(category: str, change: Change) -> Any:
 
 
 def _after(before: Any, change: Change) -> str | None:
+    if isinstance(change, Redact):
+        from lethe.anonymise.redact import redact  # the numbering plans are loaded by who redacts
+        from lethe.anonymise.subject import Identifiers
+
+        return redact(before, Identifiers(names=(_NAME,))).text
     if isinstance(change, Surrogate):
         return f"{MARK}…"  # another each time: a plan reads the same however often it is shown
     after = changed(before, change, _UTC)

@@ -11,7 +11,7 @@ from lethe.policy.format import ActivityFile
 from lethe.policy.kinds import many
 from lethe.policy.problems import Spot, one_of
 from lethe.policy.rules import place_of_fields
-from lethe.reach import changed_by, judged_by
+from lethe.reach import changed_by, judged_by, known_by
 
 Activities = Sequence[tuple[Spot, ActivityFile]]
 Column = tuple[str, str, str, str]
@@ -86,7 +86,7 @@ def check_reads(rules: Sequence[tuple[Rule, Spot]], datasets: Mapping[str, Datas
 
 def _reads(rule: Rule, datasets: Mapping[str, Dataset]) -> Iterator[Column]:
     """The stored columns that a rule's verdict is read from, and those by which it gets there."""
-    for dataset, ref in judged_by(rule):
+    for dataset, ref in [*judged_by(rule), *((rule.dataset, ref) for ref in known_by(rule))]:
         here = dataset
         for name in ref.path:
             relation = here.relations[name]

@@ -242,13 +242,34 @@ class Generalised(Form):
     """A date's month or year, a postcode's region (zeros after two digits), or a number's band."""
 
 
+class RedactionForm(Form):
+    """By which columns the data subject of a text is known, and who confirms that the text may stay at all."""
+
+    names: Annotated[list[Reference], Field(min_length=1)]
+    emails: list[Reference] = []
+    phones: list[Reference] = []
+    addresses: list[Reference] = []
+    confirm_by: Name
+    """The privacy officer's role."""
+    because: Text
+    """Why the text is not deleted: what remains is pseudonymous."""
+
+
+class Redacted(Form):
+    """Free text that stays, without what is known of its data subject and without numbers and addresses of anybody."""
+
+    redact: RedactionForm
+
+
 def _change(value: object) -> str:
+    if isinstance(value, Redacted) or (isinstance(value, dict) and "redact" in value):
+        return "<redact>"
     if isinstance(value, Generalised) or (isinstance(value, dict) and "generalise" in value):
         return "<generalise>"
     return "<constant>" if isinstance(value, dict | Constant) else "<one>"
 
 
-_WORDS = "blank, unlink, delete, surrogate, {constant: text} or {generalise: month}"
+_WORDS = "blank, unlink, delete, surrogate, {constant: text}, {generalise: month} or {redact: {names: [...]}}"
 
 
 class AnonymiseStep(Form):
@@ -264,7 +285,8 @@ class AnonymiseStep(Form):
             Annotated[
                 Annotated[str, Matches("blank|unlink|delete|surrogate", _WORDS), ONE]
                 | Annotated[Constant, Tag("<constant>")]
-                | Annotated[Generalised, Tag("<generalise>")],
+                | Annotated[Generalised, Tag("<generalise>")]
+                | Annotated[Redacted, Tag("<redact>")],
                 Discriminator(_change),
             ],
         ],

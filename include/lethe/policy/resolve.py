@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
@@ -19,11 +19,20 @@ from lethe.policy.coverage import (
 )
 from lethe.policy.datasets import DatasetSource, Estate, read_zone, resolve_datasets
 from lethe.policy.digest import policy_digest, rule_digest
-from lethe.policy.format import ActivityFile, EvidenceForm, Form, OrganisationFile, StoresFile
+from lethe.policy.format import (
+    ActivityFile,
+    AnonymiseStep,
+    EvidenceForm,
+    Form,
+    OrganisationFile,
+    Redacted,
+    RuleForm,
+    StoresFile,
+)
 from lethe.policy.kinds import many
 from lethe.policy.problems import Problems, Spot, one_of
 from lethe.policy.reading import Tree
-from lethe.policy.rules import resolve_floor, resolve_rule
+from lethe.policy.rules import place_of_fields, resolve_floor, resolve_rule
 
 F = TypeVar("F", bound=Form)
 
@@ -173,8 +182,18 @@ def _check_head(spot: Spot, form: ActivityFile, organisation: OrganisationFile, 
         if not isinstance(rule.keep, str):
             here = spot / "rules" / name / "keep" / "confirm_by"
             _check_confirms(rule.keep.confirm_by, organisation.privacy_officer, roles, here)
+        for field, redacted in _redactions(rule, spot / "rules" / name / "then"):
+            here = field / "redact" / "confirm_by"
+            _check_confirms(redacted.redact.confirm_by, organisation.privacy_officer, roles, here)
     if not head.is_broken(("obligations",)):
         _check_obligations(spot, form, head.names("obligations"))
+
+
+def _redactions(rule: RuleForm, spot: Spot) -> Iterator[tuple[Spot, Redacted]]:
+    for step in many(rule.then):
+        for name, form in step.anonymise.items() if isinstance(step, AnonymiseStep) else ():
+            if isinstance(form, Redacted):
+                yield place_of_fields(spot) / name, form
 
 
 def _check_confirms(role: str, officer: str, roles: Collection[str], spot: Spot) -> None:

@@ -18,6 +18,7 @@ from lethe.model import (
     Generalise,
     Limits,
     Put,
+    Redact,
     Rule,
     Surrogate,
 )
@@ -31,6 +32,8 @@ from lethe.policy.format import (
     FiscalFloor,
     Generalised,
     LimitsForm,
+    Redacted,
+    RedactionForm,
     RuleForm,
     UntilFloor,
 )
@@ -68,13 +71,14 @@ def resolve_rule(form: RuleForm, activity: str, spot: Spot, estate: Estate, floo
     clock = estate.clock(form.clock, dataset, spot / "clock")
     when = estate.conditions(form.when, dataset, spot / "when")
     steps: Steps = many(form.then)
-    action = _action(steps, spot / "then")
+    action = _action(steps, dataset, spot / "then", estate)
     aggregate = _aggregate(steps, dataset, spot / "then")
     if isinstance(action, Anonymise):
         _check_fields(action, dataset, form.clock, place_of_fields(spot / "then"))
     if clock is None or action is None:
         return None
     keep, assumption = _keep(form)
+    assumption = assumption or _redaction(steps)
     return Rule(
         name=str(spot.path[-1]),
         obligation=form.obligation,
@@ -122,11 +126,20 @@ def _keep(form: RuleForm) -> tuple[Period, Assumption | None]:
     return Period.parse(form.keep.assume), Assumption(form.keep.confirm_by, form.keep.because)
 
 
+def _redaction(steps: Steps) -> Assumption | None:
+    """Whose word it takes that text is redacted and not deleted; the first of several says it for all."""
+    last = steps[-1]
+    for each in last.anonymise.values() if isinstance(last, AnonymiseStep) else ():
+        if isinstance(each, Redacted):
+            return Assumption(each.redact.confirm_by, each.redact.because, "redaction")
+    return None
+
+
 def _limits(form: LimitsForm) -> Limits:
     return Limits(form.rows, float(form.share.removesuffix("%")) / 100)
 
 
-def _action(steps: Steps, spot: Spot) -> Delete | Anonymise | None:
+def _action(steps: Steps, dataset: Dataset, spot: Spot, estate: Estate) -> Delete | Anonymise | None:
     kinds = [_kind(step) for step in steps]
     if kinds not in (["delete"], ["anonymise"], ["aggregate", "delete"]):
         text = f"found {', then '.join(kinds)}, expected delete, or anonymise, or aggregate, then delete"
@@ -134,11 +147,17 @@ def _action(steps: Steps, spot: Spot) -> Delete | Anonymise | None:
         return None
     last = steps[-1]
     if isinstance(last, AnonymiseStep):
-        return Anonymise({column: _changed(last.anonymise[column]) for column in sorted(last.anonymise)})
+        place = place_of_fields(spot)
+        changes = {
+            name: _changed(last.anonymise[name], dataset, place / name, estate) for name in sorted(last.anonymise)
+        }
+        return Anonymise(changes)
     return Delete()
 
 
-def _changed(form: str | Constant | Generalised) -> Change:
+def _changed(form: str | Constant | Generalised | Redacted, dataset: Dataset, spot: Spot, estate: Estate) -> Change:
+    if isinstance(form, Redacted):
+        return _redact(form.redact, dataset, spot / "redact", estate)
     if isinstance(form, Constant):
         return Put(form.constant)
     if isinstance(form, str):
@@ -147,6 +166,18 @@ def _changed(form: str | Constant | Generalised) -> Change:
         return Generalise("band", form.generalise.band)
     words: dict[str, Literal["month", "year", "region"]] = {"month": "month", "year": "year", "region": "region"}
     return Generalise(words[form.generalise])
+
+
+def _redact(form: RedactionForm, dataset: Dataset, spot: Spot, estate: Estate) -> Redact:
+    found = {
+        kind: tuple(
+            ref
+            for number, text in enumerate(getattr(form, kind))
+            if (ref := estate.reference(text, dataset, spot / kind / number)) is not None
+        )
+        for kind in ("names", "emails", "phones", "addresses")
+    }
+    return Redact(**found)
 
 
 def _kind(step: str | AnonymiseStep | AggregateStep) -> str:

@@ -29,6 +29,12 @@ SET batch = excluded.batch, upto = excluded.upto, finished = excluded.finished,
 SELECT coalesce(sum(rows), 0)::bigint, coalesce(sum(reach), 0)::bigint, coalesce(sum(batch) FILTER (WHERE shard >= 0), 0)::bigint
 FROM lethe.progress WHERE epoch = %(epoch)s AND plan = %(plan)s
 
+-- name: mark_redacted
+INSERT INTO lethe.redacted (dataset, key, field, digest)
+SELECT %(dataset)s, key, %(field)s, sha256(convert_to(text, 'UTF8'))
+FROM unnest(%(keys)s::text[], %(texts)s::text[]) AS done (key, text)
+ON CONFLICT (dataset, key, field) DO UPDATE SET digest = excluded.digest
+
 -- name: intend
 INSERT INTO lethe.partition_intent (epoch, plan, shard, dataset, parent, partition, bound)
 VALUES (%(epoch)s, %(plan)s, %(shard)s, %(dataset)s, %(parent)s, %(partition)s, %(bound)s)

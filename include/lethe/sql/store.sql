@@ -62,6 +62,15 @@ BEGIN
 END $$;
 CREATE OR REPLACE TRIGGER only_by_hand BEFORE DELETE ON lethe.hold FOR EACH ROW EXECUTE FUNCTION lethe.only_by_hand();
 
+-- Text that was redacted, and what it was then: written anew by somebody, it is due once more.
+CREATE TABLE IF NOT EXISTS lethe.redacted (
+    dataset text NOT NULL,
+    key     text NOT NULL,
+    field   text NOT NULL,
+    digest  bytea NOT NULL,
+    PRIMARY KEY (dataset, key, field)
+);
+
 -- Partitions on their way out: written before the partition is taken off its table, settled with its fate.
 CREATE TABLE IF NOT EXISTS lethe.partition_intent (
     epoch     integer NOT NULL,

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from lethe.anonymise.changes import as_text, changed
+from lethe.anonymise.texts import redacted
 from lethe.clock import now
 from lethe.deadlines import Unbounded, is_due, last_day, local_date, next_day
 from lethe.decide import decide, start_date
@@ -25,6 +26,7 @@ from lethe.errors import BoundExceeded, SchemaMismatch, Stale
 from lethe.evidence.leaf import Place, batch_leaf, canonical
 from lethe.model import (
     Anonymise,
+    Change,
     ColumnRef,
     Dataset,
     Done,
@@ -34,6 +36,7 @@ from lethe.model import (
     Reason,
     Receipt,
     Record,
+    Redact,
     Relation,
     Remaining,
     Rule,
@@ -67,6 +70,8 @@ class Memory:
 
     tables: dict[str, list[Row]]
     holds: set[tuple[str, str, Reason]] = field(default_factory=set)
+    redacted: dict[tuple[str, str, str], str | None] = field(default_factory=dict)
+    """What texts were left as when they were redacted, by dataset, key and column."""
     outbox: list[str] = field(default_factory=list)
     progress: dict[tuple[int, str, int], Progress] = field(default_factory=dict)
     moment: Callable[[], datetime] = now
@@ -197,13 +202,24 @@ class MemoryStore:
 
     def _change(self, rule: Rule, batch: list[Row], along: Mapping[str, list[Row]]) -> None:
         if isinstance(rule.action, Anonymise):
-            zone = self.policy.organisation.zone
-            for row in batch:
-                row.update({name: changed(row[name], change, zone) for name, change in rule.action.fields.items()})
+            for row, new in [(row, self._anonymised(rule, rule.action, row)) for row in batch]:
+                row.update(new)
+                for name in rule.action.redactions:
+                    self.memory.redacted[rule.dataset.name, key_text(rule.dataset, row), name] = row[name]
             return
         for name, rows in [(rule.dataset.name, batch), *along.items()]:
             gone = set(map(id, rows))
             self.memory.tables[name][:] = [row for row in self.memory.tables[name] if id(row) not in gone]
+
+    def _anonymised(self, rule: Rule, action: Anonymise, row: Row) -> Row:
+        values = Values(View(self), rule.dataset, row)
+
+        def new(name: str, change: Change) -> Any:
+            if isinstance(change, Redact):
+                return None if row[name] is None else redacted(row[name], change, lambda ref: values[str(ref)])
+            return changed(row[name], change, self.policy.organisation.zone)
+
+        return {name: new(name, change) for name, change in action.fields.items()}
 
     def _written(self, plan: Plan, rule: Rule, shard: Shard, run: str, done: Receipt) -> Receipt:
         """The receipt with the number of its evidence, which is now in the outbox."""
@@ -291,7 +307,10 @@ class View:
             for r in self.referring(k.dataset, k.relation, row)
         ]
         kin += [(k, self._record(k.dataset, r, up=k.kin)) for k in up if (r := self.referred(k.relation, row))]
-        return Record(Values(self, dataset, row), self._holds(dataset, row), tuple(kin))
+        key = key_text(dataset, row)
+        left = (name for name in row if self.memory.redacted.get((dataset.name, key, name), row[name]) == row[name])
+        known = {name for of, at, name in self.memory.redacted if (of, at) == (dataset.name, key)}
+        return Record(Values(self, dataset, row), self._holds(dataset, row), tuple(kin), frozenset(known & set(left)))
 
     def _holds(self, dataset: Dataset, row: Row) -> Reason:
         """The holds on a row and on all that it hangs on."""

@@ -27,7 +27,18 @@ from lethe.sql import queries
 from lethe.stores.postgres import outbox, receipts
 from lethe.stores.postgres.live import read_inbound, read_triggers
 from lethe.stores.postgres.predicate import Holds, Predicate, Question
-from lethe.stores.postgres.statement import Range, candidates, deed, is_plain, locks, range_of, suppress, within
+from lethe.stores.postgres.redacting import forget, mark, redact_texts, texts_of
+from lethe.stores.postgres.statement import (
+    Range,
+    candidates,
+    deed,
+    is_plain,
+    locks,
+    range_of,
+    redactions_of,
+    suppress,
+    within,
+)
 
 SQL_BATCH = queries("batch")
 
@@ -166,12 +177,16 @@ def apply_range(conn: psycopg.Connection, work: Work, shard: Shard, pace: Pace) 
         where, last = _next_range(conn, predicate, shard, before, pace)
         if not is_plain(predicate):
             where = replace(where, rows=tuple(one(conn, candidates(predicate, where))[0]))
+            texts_of(predicate, where)  # names the joins by which texts know their data subject: they are locked too
             for lock in locks(predicate, where):
                 one(conn, lock)
         statement, names = deed(predicate, where)
-        done = conn.execute(statement)
+        texts = redact_texts(conn, predicate, where) if redactions_of(work.rule) else None
+        done = conn.execute(statement, texts.params() if texts else None)
         rows, *others = (done.fetchone() or ()) if done.description else (done.rowcount,)
         subjects = others.pop() if work.rule.receipts else ()
+        if texts:
+            mark(conn, predicate, texts)
         _same_reach(conn, work)
         reach: Counter[str] = Counter()
         for name, count in zip(names, others, strict=True):  # a dataset that several ways lead to stands there as often
@@ -285,6 +300,7 @@ def finish(conn: psycopg.Connection, work: Work, shard: Shard) -> Receipt | None
             return None
         if work.rule.receipts:
             receipts.forget(conn, today)
+        forget(conn, Predicate(work.question))
         groups = 0
         aggregate, found = work.rule.aggregate, work.plan.survey
         if aggregate is not None and found.oldest is not None and found.newest is not None:

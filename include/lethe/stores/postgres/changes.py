@@ -23,8 +23,16 @@ def changed(column: Composable, of: Column, change: Change, zone: ZoneInfo) -> C
     return SQL("CASE WHEN {} THEN {} ELSE {} END").format(_is_surrogate(column, of), column, _surrogate(of))
 
 
+def is_redacted(column: Composable, dataset: str, key: Composable, field: str) -> Composable:
+    """Whether the text is as its redaction left it, or there is none."""
+    return SQL(
+        "({0} IS NULL OR EXISTS (SELECT FROM lethe.redacted AS r WHERE r.dataset = {1} AND r.key = {2}"
+        " AND r.field = {3} AND r.digest = sha256(convert_to({0}, 'UTF8'))))"
+    ).format(column, Literal(dataset), key, Literal(field))
+
+
 def is_changed(column: Composable, of: Column, change: Change, zone: ZoneInfo) -> Composable:
-    """Whether the column holds what the change would make of it."""
+    """Whether the column holds what the change would make of it; not for text that is redacted."""
     if isinstance(change, Put):
         return _is(column, of, change.value)
     if isinstance(change, Generalise):

@@ -12,7 +12,7 @@ import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from lethe.anonymise.changes import MARK
-from lethe.model import Anonymise, Change, Generalise, Put, Surrogate
+from lethe.model import Anonymise, Change, Generalise, Put, Redact, Surrogate
 from lethe.sql import queries
 from lethe.stores.postgres.live import CLOCK_TYPES, Column, Table
 
@@ -24,7 +24,9 @@ _TYPES: dict[str, tuple[str, ...]] = {
     "region": _TEXTS,
     "band": ("smallint", "integer", "bigint", "numeric"),
     "surrogate": ("uuid", *_TEXTS),
+    "redact": ("text",),  # of a limited length a mark could be too long for what it stands for
 }
+_KINDS = {Surrogate: "surrogate", Redact: "redact"}
 _EXAMPLES = {"uuid": "00000000-0000-8000-8000-000000000000"}
 
 
@@ -52,7 +54,7 @@ def _of_column(name: str, column: Column, change: Change) -> Iterator[str]:
 
 
 def _of_type(conn: psycopg.Connection, name: str, column: Column, change: Change) -> Iterator[str]:
-    kind = change.to if isinstance(change, Generalise) else "surrogate" if isinstance(change, Surrogate) else None
+    kind = change.to if isinstance(change, Generalise) else _KINDS.get(type(change))
     if kind is not None and column.type not in _TYPES[kind]:
         yield f"column {name}: found type {column.type}, expected {', '.join(_TYPES[kind])} for {kind}"
     elif (value := _value(column, change)) is not None and not _takes(conn, column, value):
@@ -103,7 +105,7 @@ def _of_unique(table: Table, name: str, action: Anonymise) -> Iterator[str]:
 
 
 def _same_for_all(change: Change | None, *, nulls_too: bool) -> bool:
-    if change is None or isinstance(change, Surrogate):
+    if change is None or isinstance(change, Surrogate | Redact):
         return False
     return nulls_too or change != Put(None)
 
@@ -119,7 +121,7 @@ def _checks(conn: psycopg.Connection, table: Table, action: Anonymise) -> Iterat
 
 
 def _known(column: Column, change: Change | None) -> Composable | None:
-    if change is None or isinstance(change, Generalise):
+    if change is None or isinstance(change, Generalise | Redact):
         return None
     return SQL("{}::{}").format(Literal(_value(column, change)), SQL(column.declared))
 

@@ -19,6 +19,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA lethe TO {role};
 GRANT UPDATE (seq) ON lethe.store TO {role};
 GRANT INSERT ON lethe.outbox TO {role};
 GRANT INSERT, DELETE ON lethe.hold TO {role};
+GRANT INSERT, UPDATE, DELETE ON lethe.redacted TO {role};
 GRANT INSERT, UPDATE ON lethe.progress, lethe.partition_intent TO {role};
 GRANT INSERT, DELETE, UPDATE (nonce) ON lethe.receipt TO {role};
 """

@@ -15,8 +15,8 @@ from lethe.stores.postgres.apply import HOLDS_LOCK
 from lethe.stores.postgres.connection import Connection, telling
 from lethe.stores.postgres.live import read_dataset
 from lethe.stores.postgres.outbox import Conn, take_place, write
-from lethe.stores.postgres.predicate import key_text, table_name
-from lethe.stores.postgres.verdicts import among_keys, plain
+from lethe.stores.postgres.predicate import key_text, plain, table_name
+from lethe.stores.postgres.verdicts import among_keys
 
 _SQL = queries("holds")
 
@@ -44,7 +44,7 @@ class Mirror:
         if table is None:
             return False
         query = SQL("SELECT EXISTS (SELECT FROM {} AS t WHERE {} AND {} = %(key)s)").format(
-            table_name(dataset), among_keys(dataset, table), plain(key_text(dataset, "t"), conn)
+            table_name(dataset), among_keys(dataset, table), plain(key_text(dataset, "t"))
         )
         try:
             found = conn.execute(query, {"keys": [key], "key": key}).fetchone()

@@ -14,10 +14,24 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from lethe.deadlines import cutoff, next_day, start_of
 from lethe.decide import floor_end
-from lethe.model import NO_REASON, Anonymise, Clock, ColumnRef, Condition, Dataset, Floor, Kin, Reason, Relation, Rule
+from lethe.model import (
+    NO_REASON,
+    Anonymise,
+    Change,
+    Clock,
+    ColumnRef,
+    Condition,
+    Dataset,
+    Floor,
+    Kin,
+    Reason,
+    Redact,
+    Relation,
+    Rule,
+)
 from lethe.reach import above_of
 from lethe.stores.postgres.agree import Agreed, zone_of
-from lethe.stores.postgres.changes import is_changed
+from lethe.stores.postgres.changes import is_changed, is_redacted
 
 NEVER = SQL("false")
 FIRST = SQL("'0001-01-01'")
@@ -204,16 +218,13 @@ class Predicate:
         action = self.question.rule.action
         if not isinstance(action, Anonymise):
             return NEVER
-        table, zone = (
-            self.question.agreed.table(self.question.rule.dataset),
-            self.question.agreed.policy.organisation.zone,
-        )
-        return SQL("({})").format(
-            _all(
-                is_changed(self.scope.column(ColumnRef(name)), table.columns[name], change, zone)
-                for name, change in action.fields.items()
-            )
-        )
+        return SQL("({})").format(_all(self._is_changed(name, change) for name, change in action.fields.items()))
+
+    def _is_changed(self, name: str, change: Change) -> Composable:
+        agreed, dataset, column = self.question.agreed, self.question.rule.dataset, self.scope.column(ColumnRef(name))
+        if isinstance(change, Redact):
+            return is_redacted(column, dataset.name, key_text(dataset, self.scope.alias), name)
+        return is_changed(column, agreed.table(dataset).columns[name], change, agreed.policy.organisation.zone)
 
 
 _OF_CLOCK = Reason.UNDATED | Reason.FUTURE | Reason.NOT_DUE
@@ -332,3 +343,8 @@ def local_date_sql(moment: Composable, type_: str, clock: Clock, agreed: Agreed)
         return SQL("({} AT TIME ZONE {})::date").format(moment, zone)
     assert clock.zone is not None
     return SQL("({} AT TIME ZONE {} AT TIME ZONE {})::date").format(moment, Literal(clock.zone.key), zone)
+
+
+def plain(query: Composable) -> Composable:
+    """The query without a meaning of `%`, for one that is executed with parameters."""
+    return SQL(query.as_string().replace("%", "%%"))

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal, Placeholder
 
 from lethe.deadlines import start_of
-from lethe.model import Aggregate, Anonymise, Kin, Shard, Way
+from lethe.model import Aggregate, Anonymise, Kin, Redact, Rule, Shard, Way
 from lethe.stores.postgres.changes import assignment
-from lethe.stores.postgres.predicate import Predicate, Question, Scope, key_text, link, protection, table_name
+from lethe.stores.postgres.predicate import (
+    Predicate,
+    Question,
+    Scope,
+    key_text,
+    link,
+    plain,
+    protection,
+    table_name,
+)
 
 _DUE = "lethe_due"
 _TID = "lethe_tid"
 _SUBJECT = "lethe_subject"
+_TEXT = "lethe_text"
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,12 @@ def _cast(clock_type: str) -> str:
 def is_plain(predicate: Predicate) -> bool:
     """Whether a row's verdict and fate are its own alone: then one statement judges and acts."""
     rule = predicate.question.rule
-    return not (predicate.joins or rule.followers or rule.leaders)
+    return not (predicate.joins or rule.followers or rule.leaders or redactions_of(rule))
+
+
+def redactions_of(rule: Rule) -> Mapping[str, Redact]:
+    """The fields whose texts the deed gets as parameters, once they were read under the locks."""
+    return rule.action.redactions if isinstance(rule.action, Anonymise) else {}
 
 
 def candidates(predicate: Predicate, where: Range) -> Composed:
@@ -130,19 +145,24 @@ def deed(predicate: Predicate, where: Range) -> tuple[Composed, tuple[str, ...]]
     one row instead: that count, how many of each following dataset and, for receipts, the keys as an array of text.
     """
     rule, tree = predicate.question.rule, list(_tree(predicate.question.rule.followers))
-    before: list[Composable] = []
-    if not predicate.joins and not tree:  # as a person would write it: the predicate in the statement itself
+    before, texts = list[Composable](), redactions_of(rule)
+    given = [_texts(texts)] if texts else []
+
+    def literal(part: Composable) -> Composable:
+        return plain(part) if texts else part
+
+    if not (predicate.joins or tree or texts):  # as a person would write it: the predicate in the statement itself
         change = _change(predicate, where, None, SQL("{} AND {}").format(within(predicate, where), predicate.due))
     else:
         here = SQL("t.ctid = {}.{} AND {}").format(Identifier(_DUE), Identifier(_TID), within(predicate, where))
         before = [_due(predicate, where), *(_follow(alias, parent, follower) for alias, parent, follower in tree)]
         change = _change(predicate, where, Identifier(_DUE), here)
     if not tree and not (rule.aggregate or rule.receipts):  # handing on every row to count it takes half as long again
-        return SQL("{}{}").format(_with(before), change), ()
+        return SQL("{}{}").format(_with([*given, *map(literal, before)]), literal(change)), ()
     told = [SQL("(SELECT count(*) FROM {})").format(Identifier(name)) for name in ["gone", *(each[0] for each in tree)]]
     if rule.receipts:
         told.append(SQL("(SELECT coalesce(array_agg({}), '{{}}') FROM gone)").format(Identifier(_SUBJECT)))
-    ctes = _with([*before, *_handed_on(predicate, change)])
+    ctes = _with([*given, *map(literal, [*before, *_handed_on(predicate, change)])])
     return SQL("{}SELECT {}").format(ctes, SQL(", ").join(told)), tuple(f.dataset.name for _, _, f in tree)
 
 
@@ -184,13 +204,30 @@ def _change(predicate: Predicate, where: Range, source: Identifier | None, test:
     if isinstance(rule.action, Anonymise):
         agreed = predicate.question.agreed
         columns, zone = agreed.table(rule.dataset).columns, agreed.policy.organisation.zone
-        assignments = SQL(", ").join(
-            assignment(name, columns[name], change, zone) for name, change in rule.action.fields.items()
+        texts = redactions_of(rule)
+        assignments = [
+            SQL("{} = {}.{}").format(Identifier(name), Identifier(_TEXT), Identifier(name))
+            if name in texts
+            else assignment(name, columns[name], change, zone)
+            for name, change in rule.action.fields.items()
+        ]
+        sources = [*([source] if source else []), *([Identifier(_TEXT)] if texts else [])]
+        origin = SQL(" FROM {}").format(SQL(", ").join(sources)) if sources else SQL("")
+        if texts:
+            test = SQL("{} AND t.ctid = {}.place").format(test, Identifier(_TEXT))
+        return SQL("UPDATE ONLY {} AS t SET {}{} WHERE {}").format(
+            where.relation, SQL(", ").join(assignments), origin, test
         )
-        origin = SQL(" FROM {}").format(source) if source else SQL("")
-        return SQL("UPDATE ONLY {} AS t SET {}{} WHERE {}").format(where.relation, assignments, origin, test)
     origin = SQL(" USING {}").format(source) if source else SQL("")
     return SQL("DELETE FROM ONLY {} AS t{} WHERE {}").format(where.relation, origin, test)
+
+
+def _texts(names: Iterable[str]) -> Composable:
+    """The texts by the places of their rows, as parameters: no server's log repeats those."""
+    given = [SQL("{}::text[]").format(Placeholder(f"text_{number}")) for number, _ in enumerate(names)]
+    return SQL("{} (place, {}) AS (SELECT * FROM unnest({}::text[]::tid[], {}))").format(
+        Identifier(_TEXT), SQL(", ").join(map(Identifier, names)), Placeholder("places"), SQL(", ").join(given)
+    )
 
 
 def _handed_on(predicate: Predicate, change: Composable) -> list[Composable]:

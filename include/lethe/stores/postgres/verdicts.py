@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Composable, Identifier
 
 from lethe.model import Dataset, Reason
 from lethe.stores.postgres.live import Table
-from lethe.stores.postgres.predicate import Predicate, Question, table_name
+from lethe.stores.postgres.predicate import Predicate, Question, plain, table_name
 
 
 def verdicts(conn: psycopg.Connection, question: Question, keys: Sequence[str]) -> Mapping[Reason, int]:
@@ -19,13 +19,8 @@ def verdicts(conn: psycopg.Connection, question: Question, keys: Sequence[str]) 
         predicate.mask(), table_name(question.rule.dataset), predicate.scope.joined()
     )
     dataset = question.rule.dataset
-    whole = SQL("{}{} GROUP BY 1").format(plain(mask, conn), among_keys(dataset, question.agreed.table(dataset)))
+    whole = SQL("{}{} GROUP BY 1").format(plain(mask), among_keys(dataset, question.agreed.table(dataset)))
     return {Reason(reasons): rows for reasons, rows in conn.execute(whole, {"keys": list(keys)}).fetchall()}
-
-
-def plain(query: Composable, conn: psycopg.Connection) -> Composable:
-    """The query without a meaning of `%`, for one that is executed with parameters."""
-    return SQL(query.as_string(conn).replace("%", "%%"))
 
 
 def among_keys(dataset: Dataset, table: Table) -> Composable:
