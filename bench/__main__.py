@@ -9,11 +9,12 @@ import signal
 import sys
 from pathlib import Path
 
-from bench import evidence, figures, imports, index, memory, survey, sweep
+from bench import anonymise, evidence, figures, imports, index, memory, survey, sweep
 from bench.server import SETTINGS, Server, server
 
 MEASURES = {
     "sweep": sweep.measure,
+    "anonymise": anonymise.measure,
     "index": index.measure,
     "plan": survey.measure,
     "memory": memory.measure,

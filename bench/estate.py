@@ -33,7 +33,7 @@ class Calls:
     """A call log: its rows, how many of them are due, and whether those lie in a row or spread over the table.
 
     `odd` plants, per thousand rows, one without a date, one dated ahead and one that is held. `partitioned` puts the
-    rows that are due into a partition of their own.
+    rows that are due into a partition of their own. `then` is what the rule does.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Calls:
     odd: bool = False
     wide: bool = True
     partitioned: bool = False
+    then: str = "delete"
 
     def make(self, server: Server) -> None:
         """Create the database with its table, vacuumed, and with Lethe's schema and grants."""
@@ -138,7 +139,7 @@ def write_policy(directory: Path, calls: Calls) -> Path:
     (directory / "organisation.yaml").write_text(_ORGANISATION)
     (directory / "stores.yaml").write_text(_STORES)
     held = "held_when: {status: [dispute]}" if calls.odd else ""
-    (directory / "activities" / "calls.yaml").write_text(_ACTIVITY.replace("HELD", held))
+    (directory / "activities" / "calls.yaml").write_text(_ACTIVITY.replace("HELD", held).replace("THEN", calls.then))
     return directory
 
 
@@ -184,6 +185,6 @@ rules:
     title: {nb: Samtaler, en: Calls}
     clock: started_at
     keep: P90D
-    then: delete
+    then: THEN
     limits: {rows: 100, share: 1%}
 """

@@ -53,7 +53,9 @@ def _coarser(column: Composable, of: Column, change: Generalise, zone: ZoneInfo)
     if change.to == "region":
         coarse = SQL("left(btrim({0}), 2) || regexp_replace(substr(btrim({0}), 3), '[0-9]', '0', 'g')").format(column)
     elif change.to == "band":
-        coarse = SQL("floor({}::numeric / {width}) * {width}").format(column, width=Literal(change.width))
+        whole = of.type != "numeric"
+        band = "{0} - (({0} % {1}) + {1}) % {1}" if whole else "floor({0} / {1}) * {1}"  # whole numbers are quicker so
+        coarse = SQL(band).format(column, SQL("{}::bigint" if whole else "{}").format(Literal(change.width)))
     else:
         zoned = of.type == "timestamp with time zone"
         first = SQL("date_trunc({}, {}, {})" if zoned else "date_trunc({}, {}::timestamp)").format(
