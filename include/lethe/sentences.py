@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from lethe.deadlines import Period, cutoff, fiscal_cutoff, last_day, next_day
-from lethe.model import Aggregate, Anonymise, Condition, Floor, Generalise, Policy, Rule
+from lethe.model import Aggregate, Anonymise, Change, Condition, Floor, Generalise, Policy, Put, Redact, Rule
 from lethe.reach import floors_of, followers_of, kin_of
 
 
@@ -37,6 +37,8 @@ _EN = _Language(
         "and": "and",
         "or": "or",
         "quote": "“{value}”",
+        "blank": "blank",
+        "surrogate": "surrogate",
         "deleted": "deleted",
         "anonymised": "anonymised",
         "counted": "totalled by {by}, and deleted",
@@ -61,12 +63,15 @@ _EN = _Language(
         "fiscal": "{law} ({obligation}) keeps {fields} for {period} after the fiscal year has ended{when}:"
         " today what is dated after {cutoff} stays.",
         "until": "{law} ({obligation}) keeps {fields} until the date in {at} has come{when}.",
+        "through": "{law} ({obligation}) keeps {fields} through {until}.",
+        "endless": "{law} ({obligation}) keeps {fields}; {at} has no date to count from.",
         "row": "the whole record",
         "of": "{what} in {name}",
         "where": ", where {conditions}",
         "assumed": "The period is assumed ({because}). Nothing is touched before {role} has confirmed it.",
         "redacted": "Redacted text stays and is not anonymous ({because}). Nothing is touched before {role} has"
         " confirmed it.",
+        "redacted text": "redacted",
         "names taken out": "Redacted, without what is known of the person and without numbers and addresses: {fields}.",
         "backups": "Backups of the system can hold it for another {period}.",
     },
@@ -84,6 +89,8 @@ _NB = _Language(
         "and": "og",
         "or": "eller",
         "quote": "«{value}»",
+        "blank": "tømmes",
+        "surrogate": "erstatningsverdi",
         "deleted": "slettes",
         "anonymised": "anonymiseres",
         "counted": "telles per {by}, og slettes",
@@ -107,12 +114,15 @@ _NB = _Language(
         "fiscal": "{law} ({obligation}) krever at {fields} beholdes i {period} etter regnskapsårets slutt{when}:"
         " i dag beholdes det som er datert etter {cutoff}.",
         "until": "{law} ({obligation}) krever at {fields} beholdes til datoen i {at} er kommet{when}.",
+        "through": "{law} ({obligation}) krever at {fields} beholdes til og med {until}.",
+        "endless": "{law} ({obligation}) krever at {fields} beholdes; {at} har ingen dato å regne fra.",
         "row": "hele posten",
         "of": "{what} i {name}",
         "where": ", der {conditions}",
         "assumed": "Fristen er antatt («{because}»). Ingenting røres før {role} har bekreftet den.",
         "redacted": "Sladdet tekst blir stående og er ikke anonym («{because}»). Ingenting røres før {role} har"
         " bekreftet det.",
+        "redacted text": "sladdet",
         "names taken out": "Sladdes for det som er kjent om personen, og for numre og adresser: {fields}.",
         "backups": "Sikkerhetskopier av systemet kan inneholde det i {period} til.",
     },
@@ -168,7 +178,7 @@ def period_words(period: Period, lang: str) -> str:
     """A period written out: 3 years and 6 months, 3 år og 6 måneder; 26 months stay months."""
     speak = _LANGUAGES[lang]
     counted = zip(period.parts, ("years", "months", "days"), strict=True)
-    return _join([_count(number, unit, speak) for number, unit in counted if number], speak.text["and"])
+    return join_words([_count(number, unit, speak) for number, unit in counted if number], speak.text["and"])
 
 
 def _count(number: int, unit: str, speak: _Language) -> str:
@@ -195,10 +205,11 @@ def _verb(rule: Rule, speak: _Language) -> str:
 
 def _groups(aggregate: Aggregate, speak: _Language) -> str:
     names = [speak.groups.get(name, name.replace("_", " ")) for name in aggregate.by]
-    return _join(names, speak.text["and"])
+    return join_words(names, speak.text["and"])
 
 
-def _join(parts: Sequence[str], word: str) -> str:
+def join_words(parts: Sequence[str], word: str) -> str:
+    """A list as it stands in a sentence, with the word before its last part."""
     if len(parts) < 2:
         return "".join(parts)
     return f"{', '.join(parts[:-1])} {word} {parts[-1]}"
@@ -239,7 +250,7 @@ def _details(rule: Rule, lang: str) -> list[str]:
         sentences.append(speak.text["suppressed"].format(number=rule.aggregate.suppress_below))
     if rule.followers:
         names = sorted({follower.dataset.name for follower in followers_of(rule)})
-        sentences.append(speak.text["follows"].format(names=_join(names, speak.text["and"])))
+        sentences.append(speak.text["follows"].format(names=join_words(names, speak.text["and"])))
     return sentences
 
 
@@ -247,15 +258,51 @@ def _fields(action: Anonymise, speak: _Language) -> Iterator[str]:
     """Which fields lose everything, and which keep something."""
     coarser = {name: change for name, change in action.fields.items() if isinstance(change, Generalise)}
     if gone := [name for name in action.fields if name not in {**coarser, **action.redactions}]:
-        yield speak.text["fields"].format(fields=_join(gone, speak.text["and"]))
+        yield speak.text["fields"].format(fields=join_words(gone, speak.text["and"]))
     if coarser:
-        words = [
-            speak.text["to"].format(column=name, to=speak.groups.get(change.to, change.to).format(width=change.width))
-            for name, change in coarser.items()
-        ]
-        yield speak.text["coarser"].format(fields=_join(words, speak.text["and"]))
+        words = [speak.text["to"].format(column=name, to=_coarser(change, speak)) for name, change in coarser.items()]
+        yield speak.text["coarser"].format(fields=join_words(words, speak.text["and"]))
     if action.redactions:
-        yield speak.text["names taken out"].format(fields=_join(list(action.redactions), speak.text["and"]))
+        yield speak.text["names taken out"].format(fields=join_words(list(action.redactions), speak.text["and"]))
+
+
+def _coarser(change: Generalise, speak: _Language) -> str:
+    return speak.groups.get(change.to, change.to).format(width=change.width)
+
+
+def change_words(change: Change, lang: str) -> str:
+    """What becomes of a field: blank, “removed”, region, surrogate, redacted."""
+    speak = _LANGUAGES[lang]
+    if isinstance(change, Redact):
+        return speak.text["redacted text"]
+    if isinstance(change, Generalise):
+        return _coarser(change, speak)
+    if isinstance(change, Put) and change.value is not None:
+        return speak.text["quote"].format(value=change.value)
+    return speak.text["blank" if isinstance(change, Put) else "surrogate"]
+
+
+def assumed_words(rule: Rule, policy: Policy, lang: str) -> str:
+    """What a person must confirm, why, and who: an assumed period, or text that stays; empty when nothing is."""
+    if rule.assumption is None:
+        return ""
+    role = policy.organisation.roles[rule.assumption.confirm_by].title[lang]
+    words = _LANGUAGES[lang].text["redacted" if rule.redacts else "assumed"]
+    return words.format(because=rule.assumption.because, role=role)
+
+
+def only_words(rule: Rule, lang: str) -> str:
+    """Which rows the rule is about at all."""
+    return _LANGUAGES[lang].text["when"].format(conditions=conditions_words(rule.when, lang))
+
+
+def standing_words(floor: Floor, dataset: str, until: date | None, lang: str) -> str:
+    """What a floor keeps of one row of `dataset`, and through which day; None when there is no such day."""
+    text = _LANGUAGES[lang].text
+    words = _floor_words(floor, dataset, lang)
+    if until is not None:
+        return text["through"].format(**words, until=date_words(until, lang))
+    return text["until" if floor.until else "endless"].format(**words, when="", at=floor.until or floor.clock)
 
 
 def _keeping(rule: Rule, policy: Policy, today: date, lang: str) -> list[str]:
@@ -263,15 +310,13 @@ def _keeping(rule: Rule, policy: Policy, today: date, lang: str) -> list[str]:
     text = _LANGUAGES[lang].text
     sentences = []
     if rule.when:
-        sentences.append(text["when"].format(conditions=_conditions(rule.when, lang)))
+        sentences.append(only_words(rule, lang))
     sentences.append(text["undated"])
     holds = _holds(rule)
-    sentences.append(text["held"].format(conditions=_conditions(holds, lang, "or")) if holds else text["holds"])
+    sentences.append(text["held"].format(conditions=conditions_words(holds, lang, "or")) if holds else text["holds"])
     sentences += [_floor(floor, rule, policy, today, lang) for floor in _all_floors(rule)]
-    if rule.assumption is not None:
-        role = policy.organisation.roles[rule.assumption.confirm_by].title[lang]
-        words = text["redacted" if rule.redacts else "assumed"]
-        sentences.append(words.format(because=rule.assumption.because, role=role))
+    if assumed := assumed_words(rule, policy, lang):
+        sentences.append(assumed)
     backups = policy.stores[rule.dataset.store].backups
     if backups is not None:
         sentences.append(text["backups"].format(period=period_words(backups, lang)))
@@ -289,25 +334,31 @@ def _all_floors(rule: Rule) -> list[Floor]:
     return [floors[name] for name in sorted(floors)]
 
 
-def _conditions(conditions: Iterable[Condition], lang: str, word: str = "and") -> str:
+def conditions_words(conditions: Iterable[Condition], lang: str, word: str = "and") -> str:
+    """Conditions written out, joined by `and` or `or`."""
     text = _LANGUAGES[lang].text
     parts = []
     for condition in conditions:
         values = [text["quote"].format(value=value) for value in condition.values]
-        parts.append(text["is"].format(at=condition.at, values=_join(values, text["or"])))
-    return _join(parts, text[word])
+        parts.append(text["is"].format(at=condition.at, values=join_words(values, text["or"])))
+    return join_words(parts, text[word])
 
 
 def _floor(floor: Floor, rule: Rule, policy: Policy, today: date, lang: str) -> str:
     text = _LANGUAGES[lang].text
-    fields = _join(list(floor.fields), text["and"]) if floor.fields else text["row"]
-    words = {
-        "law": floor.law[:1].upper() + floor.law[1:],
-        "obligation": floor.obligation,
-        "fields": fields if floor.dataset == rule.dataset.name else text["of"].format(what=fields, name=floor.dataset),
-        "when": text["where"].format(conditions=_conditions(floor.when, lang)) if floor.when else "",
-    }
+    words = _floor_words(floor, rule.dataset.name, lang)
+    words["when"] = text["where"].format(conditions=conditions_words(floor.when, lang)) if floor.when else ""
     if floor.period is None:
         return text["until"].format(**words, at=floor.until)
     end = fiscal_cutoff(today, floor.period, policy.organisation.year_end)
     return text["fiscal"].format(**words, period=period_words(floor.period, lang), cutoff=date_words(end, lang))
+
+
+def _floor_words(floor: Floor, dataset: str, lang: str) -> dict[str, str]:
+    text = _LANGUAGES[lang].text
+    fields = join_words(list(floor.fields), text["and"]) if floor.fields else text["row"]
+    return {
+        "law": floor.law[:1].upper() + floor.law[1:],
+        "obligation": floor.obligation,
+        "fields": fields if floor.dataset == dataset else text["of"].format(what=fields, name=floor.dataset),
+    }

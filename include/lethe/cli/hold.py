@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from uuid import uuid4
 import click
 
 from lethe import clock
-from lethe.cli.options import open_lethe
+from lethe.cli.options import open_lethe, rows_from
 from lethe.cli.policy import directory_option, json_option
 from lethe.errors import HoldError, StoreError, StoreUnreachable
 from lethe.holds import ALL, Because, Hold, Target, targets_of
@@ -48,7 +48,7 @@ def place(
 
         echo 'cases 1042' | lethe hold place --rows --because legal-claim --review 2026-06-30
     """
-    named = list(_rows(sys.stdin)) if rows else []
+    named = list(rows_from(sys.stdin)) if rows else []
     if not (named or datasets or rules):
         raise click.UsageError("found nothing to hold, expected --rows with rows, --dataset or --rule")
     with open_lethe(directory) as lethe:
@@ -59,15 +59,6 @@ def place(
         placed = lethe.state.holds.place(Because(because), targets, until.date(), role=role, via="cli")
         click.echo(f"hold {placed[:12]}: placed as {role}, to be looked at again on {until.date()}")
         _bring_up(lethe, {target.store for target in targets})
-
-
-def _rows(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(lines, 1):
-        dataset, _, key = line.strip().partition(" ")
-        if dataset and not key.strip():
-            raise click.UsageError(f"standard input, line {number}: expected a dataset, a space and the key of a row")
-        if dataset:
-            yield dataset, key.strip()
 
 
 def _require_rows(lethe: Lethe, targets: Iterable[Target]) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, time
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import click
 
 from lethe import clock
 from lethe.connections import conninfo_from_environment
+from lethe.errors import LetheError
 from lethe.run import Lethe
+
+_T = TypeVar("_T")
 
 YEARS = (1900, 2999)
 """Periods are counted from such days: neither they nor what is due on them leave the calendar."""
@@ -72,3 +77,32 @@ def known(lethe: Lethe, name: str) -> str:
             f'found no rule "{name}"; {hint}expected one of: {", ".join(sorted(lethe.policy.rules))}'
         )
     return name
+
+
+def each_of(names: Iterable[_T], work: Callable[[_T], None]) -> list[LetheError]:
+    """Do the work for each name; one that fails is told, and the others go on."""
+    failed = []
+    for name in names:
+        try:
+            work(name)
+        except LetheError as error:
+            failed.append(error)
+    return failed
+
+
+def raise_first(failed: list[LetheError]) -> None:
+    """Say every failure; the first decides the exit code."""
+    for error in failed[1:]:
+        click.echo(str(error), err=True)
+    if failed:
+        raise failed[0]
+
+
+def rows_from(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Rows as (dataset, key), one a line: keys name people, and others can see a command line."""
+    for number, line in enumerate(lines, 1):
+        dataset, _, key = line.strip().partition(" ")
+        if dataset and not key.strip():
+            raise click.UsageError(f"standard input, line {number}: expected a dataset, a space and the key of a row")
+        if dataset:
+            yield dataset, key.strip()

@@ -14,10 +14,10 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from lethe.cli.options import chosen, known, moment_of, now_option, open_lethe, rules_option
+from lethe.cli.options import chosen, each_of, known, moment_of, now_option, open_lethe, raise_first, rules_option
 from lethe.cli.policy import directory_option, json_option, language_option
 from lethe.cli.show import plan_as_json, plan_as_text
-from lethe.errors import LetheError, PlanError
+from lethe.errors import PlanError
 from lethe.model import Plan, Receipt, Remaining, Verdict
 from lethe.run import Lethe
 
@@ -42,10 +42,10 @@ def plan(rules: tuple[str, ...], now: datetime | date | None, directory: Path, a
             else:
                 click.echo(plan_as_text(made, gate, lethe.policy, lang))
 
-        failed = _each(chosen(lethe, rules), show)
+        failed = each_of(chosen(lethe, rules), show)
     if as_json:
         click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
-    _raise_first(failed)
+    raise_first(failed)
 
 
 @click.command()
@@ -95,13 +95,13 @@ def apply(digests: tuple[str, ...], now: datetime | date | None, directory: Path
         def carry_out(digest: str) -> None:
             done.extend(_carry_out(lethe, digest, moment, run, quiet=as_json))
 
-        failed = _each(wanted, carry_out)
+        failed = each_of(wanted, carry_out)
         waiting = 0 if wanted else sum(entry.state == "waiting" for entry in lethe.plans(1000))
     if as_json:
         click.echo(json.dumps(done, indent=2))
     elif not wanted:
         click.echo(_nothing(waiting))
-    _raise_first(failed)
+    raise_first(failed)
     if waiting:
         raise SystemExit(3)
     if any(entry["remaining"] or entry["detached"] for entry in done):
@@ -175,10 +175,10 @@ def verify(rules: tuple[str, ...], now: datetime | date | None, directory: Path,
                 said = _remain(remaining) if confirmed else "not judged: its period is not confirmed"
                 click.echo(f"{name}: {said}")
 
-        failed = _each(chosen(lethe, rules), ask)
+        failed = each_of(chosen(lethe, rules), ask)
     if as_json:
         click.echo(json.dumps(found, indent=2))
-    _raise_first(failed)
+    raise_first(failed)
     if any(entry["remaining"] or entry["detached"] for entry in found):
         raise SystemExit(1)
 
@@ -223,22 +223,3 @@ def _stored(lethe: Lethe, digest: str, lang: str | None) -> str:
         return json.dumps(plan_as_json(kept, gate), ensure_ascii=False, indent=2)
     lethe.rule(kept.rule)
     return plan_as_text(kept, gate, lethe.policy, lang)
-
-
-def _each(names: tuple[str, ...] | list[str], work: Callable[[str], None]) -> list[LetheError]:
-    """Do the work for each name; one that fails is told, and the others go on."""
-    failed = []
-    for name in names:
-        try:
-            work(name)
-        except LetheError as error:
-            failed.append(error)
-    return failed
-
-
-def _raise_first(failed: list[LetheError]) -> None:
-    """Say every failure; the first decides the exit code."""
-    for error in failed[1:]:
-        click.echo(str(error), err=True)
-    if failed:
-        raise failed[0]

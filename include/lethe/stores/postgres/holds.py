@@ -39,18 +39,12 @@ class Mirror:
     @telling
     def has_row(self, dataset: Dataset, key: str) -> bool:
         """Whether the dataset has a row whose key reads exactly like this."""
-        conn = self._connection.get()
-        table = read_dataset(conn, dataset)
-        if table is None:
-            return False
-        query = SQL("SELECT EXISTS (SELECT FROM {} AS t WHERE {} AND {} = %(key)s)").format(
-            table_name(dataset), among_keys(dataset, table), plain(key_text(dataset, "t"))
-        )
-        try:
-            found = conn.execute(query, {"keys": [key], "key": key}).fetchone()
-        except psycopg.DataError:  # not even of the key's type
-            return False
-        return bool(found and found[0])
+        return has_row(self._connection.get(), dataset, key)
+
+    @telling
+    def behind(self, targets: Sequence[Open]) -> int:
+        """How many of the targets the mirror lacks, or has not let go of: the next plan sees to them first."""
+        return len(_wrong(self._connection.get(), targets))
 
     @telling
     def bring_up(self, targets: Sequence[Open], run: str) -> tuple[Open, ...]:
@@ -60,15 +54,34 @@ class Mirror:
         not know stays: nobody has said that it is over.
         """
         conn = self._connection.get()
-        there = {tuple(row) for row in conn.execute(_SQL["mirror"]).fetchall()}
-        wrong = [target for target in targets if (_row(target) in there) == target.released]
-        if wrong:
+        if wrong := _wrong(conn, targets):
             self._guard()
             with conn.transaction():
                 conn.execute(_SQL["lock"], {"timeout": PATIENCE, "lock": HOLDS_LOCK})
                 for target in wrong:
                     _settle(conn, target, run)
         return tuple(_news(targets))
+
+
+def has_row(conn: Conn, dataset: Dataset, key: str) -> bool:
+    """Whether the dataset has a row whose key reads exactly like this."""
+    table = read_dataset(conn, dataset)
+    if table is None:
+        return False
+    query = SQL("SELECT EXISTS (SELECT FROM {} AS t WHERE {} AND {} = %(key)s)").format(
+        table_name(dataset), among_keys(dataset, table), plain(key_text(dataset, "t"))
+    )
+    try:
+        with conn.transaction():  # so that one that is open goes on after an unreadable key
+            found = conn.execute(query, {"keys": [key], "key": key}).fetchone()
+    except psycopg.DataError:  # not even of the key's type
+        return False
+    return bool(found and found[0])
+
+
+def _wrong(conn: Conn, targets: Sequence[Open]) -> list[Open]:
+    there = {tuple(row) for row in conn.execute(_SQL["mirror"]).fetchall()}
+    return [target for target in targets if (_row(target) in there) == target.released]
 
 
 def _settle(conn: Conn, target: Open, run: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date
+from typing import NamedTuple
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
@@ -108,11 +109,12 @@ def link(relation: Relation, source: str, target: str) -> Composable:
     ]
     if relation.when is not None:
         column = SQL("{}.{}").format(Identifier(source), Identifier(relation.when.at.column))
-        pairs.append(_among(column, relation.when))
+        pairs.append(among(column, relation.when))
     return _all(pairs)
 
 
-def _among(column: Composable, condition: Condition) -> Composable:
+def among(column: Composable, condition: Condition) -> Composable:
+    """The column holds one of the condition's values; NULL when it holds none at all."""
     if len(condition.values) == 1:  # the same, and quicker for every row
         return SQL("{}::text = {}").format(column, Literal(condition.values[0]))
     return SQL("{}::text = ANY ({})").format(column, Literal(list(condition.values)))
@@ -182,7 +184,7 @@ class Predicate:
 
     def _reasons(self) -> dict[Reason, Composable]:
         question, rule = self.question, self.question.rule
-        undated = _undated(self.clock, self.clock_type, rule.clock, question.agreed)
+        undated = undated_sql(self.clock, self.clock_type, rule.clock, question.agreed)
         started = _up_to(self.clock, self.clock_type, rule.clock, question.today, question.agreed)
         elapsed = _up_to(self.clock, self.clock_type, rule.clock, cutoff(question.today, rule.keep), question.agreed)
         reasons = {
@@ -211,7 +213,7 @@ class Predicate:
     def _condition(self, conditions: tuple[Condition, ...]) -> Composable:
         if not conditions:
             return NEVER
-        tests = [_among(self.scope.column(condition.at), condition) for condition in conditions]
+        tests = [among(self.scope.column(condition.at), condition) for condition in conditions]
         return SQL("(NOT coalesce({}, false))").format(_all(tests))
 
     def _done(self) -> Composable:
@@ -238,23 +240,38 @@ def protection(
     leaders: tuple[Kin, ...] = (),
 ) -> dict[Reason, Composable]:
     """What keeps a row whatever its clock says: holds and floors of its own, and of the rows that share its fate."""
-    held = [_among(scope.column(condition.at), condition) for condition in scope.dataset.held_when]
+    held = [among(scope.column(condition.at), condition) for condition in scope.dataset.held_when]
     found: dict[Reason, list[Composable]] = {
         Reason.HELD: [SQL("coalesce({}, false)").format(test) for test in held],
         Reason.RESTRICTED: [],
-        Reason.FLOOR: [_under(question, scope, floor) for floor in floors],
+        Reason.FLOOR: [under(question, scope, floor) for floor in floors],
     }
     for reason in (Reason.HELD, Reason.RESTRICTED):
-        found[reason] += _mirrored(question.holds, scope, reason)
+        found[reason] += [test for *_, test in mirrored(question.holds, scope, reason)]
+    for each in kin_scopes(scope, followers, leaders):
+        for reason, test in protection(question, each.scope, each.kin.floors, *each.beyond).items():
+            if test is not NEVER:
+                found[reason].append(_some(each.scope, each.linked, test))
+    return {reason: _any(tests) for reason, tests in found.items()}
+
+
+class KinScope(NamedTuple):
+    """Rows that share a row's fate: how they are linked to it, and what shares theirs, as (followers, leaders)."""
+
+    kin: Kin
+    scope: Scope
+    linked: Composable
+    beyond: tuple[tuple[Kin, ...], tuple[Kin, ...]]
+
+
+def kin_scopes(scope: Scope, followers: tuple[Kin, ...], leaders: tuple[Kin, ...]) -> Iterator[KinScope]:
+    """What shares the fate of the scope's rows, one step down and up, each under an alias of its own."""
     for number, kin in enumerate((*followers, *leaders)):
         inner = Scope(scope.agreed, kin.dataset, f"{scope.alias}k{number}")
-        down = number < len(followers)
-        nested = {"followers": kin.kin, "leaders": kin.others} if down else {"leaders": kin.kin}
-        ends = (inner.alias, scope.alias) if down else (scope.alias, inner.alias)
-        for reason, test in protection(question, inner, kin.floors, **nested).items():
-            if test is not NEVER:
-                found[reason].append(_some(inner, link(kin.relation, *ends), test))
-    return {reason: _any(tests) for reason, tests in found.items()}
+        if number < len(followers):
+            yield KinScope(kin, inner, link(kin.relation, inner.alias, scope.alias), (kin.kin, kin.others))
+        else:
+            yield KinScope(kin, inner, link(kin.relation, scope.alias, inner.alias), ((), kin.kin))
 
 
 def _some(inner: Scope, linked: Composable, test: Composable) -> Composable:
@@ -263,15 +280,15 @@ def _some(inner: Scope, linked: Composable, test: Composable) -> Composable:
     )
 
 
-def _mirrored(holds: Holds, scope: Scope, reason: Reason) -> Iterator[Composable]:
-    """A hold in the mirror is on the row itself, or on what it hangs on."""
+def mirrored(holds: Holds, scope: Scope, reason: Reason) -> Iterator[tuple[Dataset, bool, Composable]]:
+    """A hold in the mirror is on the row itself, or on what it hangs on: on which dataset, and whether on all of it."""
     for path, dataset in [((), scope.dataset), *above_of(scope.agreed.policy, scope.dataset)]:
         if reason in holds.whole.get(dataset.name, NO_REASON):
-            yield SQL("{} IS NOT NULL").format(scope.column(ColumnRef(dataset.key[0], path)))
+            yield dataset, True, SQL("{} IS NOT NULL").format(scope.column(ColumnRef(dataset.key[0], path)))
         elif reason in holds.rows.get(dataset.name, NO_REASON):
-            yield SQL("coalesce({} IN (SELECT key FROM lethe.hold WHERE dataset = {} AND kind = {}), false)").format(
-                key_text(dataset, scope.join(path)), Literal(dataset.name), Literal(hold_kind(reason))
-            )
+            query = "coalesce({} IN (SELECT key FROM lethe.hold WHERE dataset = {} AND kind = {}), false)"
+            key = key_text(dataset, scope.join(path))
+            yield dataset, False, SQL(query).format(key, Literal(dataset.name), Literal(hold_kind(reason)))
 
 
 def hold_kind(reason: Reason) -> str:
@@ -292,20 +309,21 @@ def key_text(dataset: Dataset, alias: str) -> Composable:
     return SQL("jsonb_build_array({})::text").format(SQL(", ").join(columns))
 
 
-def _under(question: Question, scope: Scope, floor: Floor) -> Composable:
+def under(question: Question, scope: Scope, floor: Floor) -> Composable:
     """A floor that cannot be judged, its condition or its date unknown, protects."""
     tests: list[Composable] = [
-        SQL("coalesce({}, true)").format(_among(scope.column(condition.at), condition)) for condition in floor.when
+        SQL("coalesce({}, true)").format(among(scope.column(condition.at), condition)) for condition in floor.when
     ]
     agreed = question.agreed
     clock, last = floor_end(floor, question.today, agreed.policy.organisation.year_end)
     column, type_ = scope.column(clock.at), agreed.type_of(scope.dataset, clock.at)
-    undated, passed = _undated(column, type_, clock, agreed), _up_to(column, type_, clock, last, agreed)
+    undated, passed = undated_sql(column, type_, clock, agreed), _up_to(column, type_, clock, last, agreed)
     tests.append(SQL("NOT coalesce(NOT {} AND {}, false)").format(undated, passed))
     return SQL("({})").format(_all(tests))
 
 
-def _undated(column: Composable, type_: str, clock: Clock, agreed: Agreed) -> Composable:
+def undated_sql(column: Composable, type_: str, clock: Clock, agreed: Agreed) -> Composable:
+    """The column holds no date, or none that anybody meant."""
     tests: list[Composable] = [SQL("{} IS NULL").format(column), SQL("{} < {}").format(column, FIRST)]
     if clock.unset:
         tests.append(_unset(column, type_, clock, agreed))
