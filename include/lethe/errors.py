@@ -18,6 +18,7 @@
     │   ├── AnchorUnreachable  a place outside could not be reached, or refused
     │   └── AnchorConflict     a place outside holds something else under the same name
     ├── HoldError            a hold names what is not there, or is none
+    ├── SubjectError         the row that is asked about is not there
     └── ConfigError          a connection or a setting is missing
 
 Each message names the thing found, the thing expected and the next step; values of rows are never part of it.
@@ -104,6 +105,10 @@ class AnchorConflict(EvidenceError):
 
 class HoldError(LetheError):
     """A hold names what is not there, or is no hold that anybody placed; the message names no key."""
+
+
+class SubjectError(LetheError):
+    """The row that is asked about is not there; the message names no key."""
 
 
 class ConfigError(LetheError):

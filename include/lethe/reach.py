@@ -119,6 +119,18 @@ def above_of(policy: Policy, dataset: Dataset) -> Iterator[tuple[tuple[str, ...]
                 pending.append(((*path, name), above, seen | {relation.to}))
 
 
+def below_of(policy: Policy, dataset: Dataset) -> Iterator[tuple[Dataset, tuple[tuple[str, ...], ...]]]:
+    """The dataset itself, then all that hangs on it, nearest first, with every way of relations that leads back up."""
+    yield dataset, ((),)
+    found = {
+        each.name: tuple(path for path, above in above_of(policy, each) if above.name == dataset.name)
+        for each in policy.datasets.values()
+        if each.name != dataset.name
+    }
+    for name in sorted((name for name, paths in found.items() if paths), key=lambda name: (len(found[name][0]), name)):
+        yield policy.datasets[name], found[name]
+
+
 def lost_holds(number: int, dataset: str | None = None) -> Iterator[str]:
     """How many holds match no row of a dataset, or name none that is known; nothing for 0. Keys are never told."""
     holds = f"{number} hold{'s' if number > 1 else ''}"

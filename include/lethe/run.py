@@ -25,10 +25,12 @@ from lethe.errors import (
     PolicyError,
     Stale,
     StoreError,
+    SubjectError,
 )
 from lethe.evidence.guard import require_current, require_sealed
 from lethe.evidence.outside import Head, Outside
-from lethe.model import Done, Evidence, Plan, Policy, Reason, Receipt, Remaining, Rule, Shard, Verdict
+from lethe.explain import Explained
+from lethe.model import Dataset, Done, Evidence, Plan, Policy, Reason, Receipt, Remaining, Rule, Shard, Verdict
 from lethe.plan import finish_shard, make_plan
 from lethe.policy import load
 from lethe.state import Listed, State
@@ -163,7 +165,9 @@ class Lethe:
 
     def store(self, rule: Rule) -> DataStore:
         """The store that the rule's dataset lives in."""
-        name = rule.dataset.store
+        return self._store(rule.dataset.store)
+
+    def _store(self, name: str) -> DataStore:
         if name not in self._stores:
             store = self.policy.stores[name]
             self._stores[name] = open_store(store, self.policy, self._conninfo(store.connection))
@@ -298,6 +302,24 @@ class Lethe:
         """Ask the store by other means what was due on a day and is still there."""
         rule = self.rule(name)
         return self.store(rule).remaining(rule, today, confirmed=self.state.is_confirmed(rule))
+
+    def explain(self, dataset: Dataset, key: str, today: date, most: int | None) -> Explained:
+        """What runs on one row and on all that hangs on it, at most so many of each dataset one by one.
+
+        SubjectError when there is no such row; StoreError when the store cannot say.
+        """
+        from lethe.stores.postgres import PostgresStore
+        from lethe.stores.postgres.subject import Subject
+
+        store = self._store(dataset.store)
+        if not isinstance(store, PostgresStore):
+            raise ConfigError(f"store {dataset.store}: found kind {store}, expected one that can name rows")
+        confirmed = {name for name, rule in self.policy.rules.items() if self.state.is_confirmed(rule)}
+        told = store.explain(Subject(dataset, key, most), today, confirmed)
+        if not told:
+            raise SubjectError(f"{dataset.name} has no row with this key")
+        behind = self.mirror(dataset.store).behind(self.state.holds.of_store(dataset.store))
+        return Explained(dataset, today, told, behind)
 
     def begin(
         self, name: str, run: str, state: Literal["scheduled", "started"], *, dag: str | None = None,

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from psycopg.adapt import Loader
 from lethe.anonymise.changes import MARK
 from lethe.deadlines import Unbounded
 from lethe.errors import SchemaMismatch
+from lethe.explain import ends_on
 from lethe.model import Delete, Plan, Policy, Reason, Receipt, Rule, Verdict, Way
 from lethe.plan import finish_shard, make_plan
 from lethe.stores import DataStore
@@ -26,6 +27,7 @@ from lethe.stores.memory import Memory, MemoryStore, Row, View, key_text
 from lethe.stores.postgres import PostgresStore
 from lethe.stores.postgres.predicate import Predicate, table_name
 from lethe.stores.postgres.predicate import key_text as key_sql
+from lethe.stores.postgres.subject import Subject
 from random_estate import KEYS, SCHEMA, Case, cases
 from support import Database, write_policy
 
@@ -145,6 +147,7 @@ def _agree(bench: Bench, case: Case) -> None:
     judge = MemoryStore(policy.stores["crm"], policy, Memory(bench.tables(), holds=memory.holds))
     with PostgresStore(policy.stores["crm"], policy, bench.database.conninfo()) as store:
         _same_verdicts(bench, store, judge, case, rule)
+        _same_explained(store, judge, case, rule)
         plan = _same_survey(store, judge, case, policy, rule)
         if case.confirmed or rule.assumption is None:
             _same_deed(bench, store, judge, plan, rule)
@@ -162,6 +165,30 @@ def _same_verdicts(bench: Bench, store: PostgresStore, judge: MemoryStore, case:
     assert wrong == {}, f"{rule.dataset.name}: key → SQL, decide(), row"
     assert len(found) == len(expected)
     bench.seen.update(str(reason.name) for reason in Reason if any(reason in mask for mask in found.values()))
+
+
+def _same_explained(store: PostgresStore, judge: MemoryStore, case: Case, rule: Rule) -> None:
+    """What is told of single rows is what decide() says, now and on the days on which that is told to change."""
+
+    def decided(today: date) -> dict[str, Reason]:
+        found = View(judge).decided(rule, today, confirmed=case.confirmed)
+        return {key_text(rule.dataset, row): reasons for row, _, reasons in found}
+
+    now, confirmed = decided(case.today), [rule.name] * case.confirmed
+    turns = dict[date, list[str]]()
+    for subject in [store.policy.datasets["customers"], rule.dataset]:
+        for row in judge.memory.tables[subject.name][:3]:
+            for told in store.explain(Subject(subject, key_text(subject, row), None), case.today, confirmed):
+                if told.dataset.name == rule.dataset.name:
+                    found = {row.key: judged for row in told.rows for judged in row.judged}
+                    assert {key: judged.reasons for key, judged in found.items()} == {key: now[key] for key in found}
+                    for key, judged in found.items():
+                        day = ends_on(judged, judge.policy.organisation.year_end)
+                        if day is not None and judged.reasons:
+                            turns.setdefault(day, []).append(key)
+    for day in sorted(turns)[:2]:
+        before, after = decided(day - timedelta(days=1)), decided(day)
+        assert [key for key in turns[day] if after[key] or not before[key]] == [], f"from {day}"
 
 
 def _same_survey(store: PostgresStore, judge: MemoryStore, case: Case, policy: Policy, rule: Rule) -> Plan:

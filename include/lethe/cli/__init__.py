@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import click
 
 from lethe.cli.evidence import evidence
+from lethe.cli.explain import explain
 from lethe.cli.hold import hold
 from lethe.cli.policy import policy
 from lethe.cli.restore import replay, restore
@@ -33,6 +34,7 @@ from lethe.errors import (
     PolicyError,
     SchemaMismatch,
     StoreError,
+    SubjectError,
 )
 from lethe.evidence.leaf import code_version
 
@@ -46,6 +48,7 @@ def exit_code(error: LetheError) -> int:
         (PlanError, 4),
         (EvidenceError, 4),
         (HoldError, 2),
+        (SubjectError, 2),
         (StoreError, 5),
         (ConfigError, 5),
     )
@@ -81,5 +84,5 @@ def main() -> None:
     """
 
 
-for command in (policy, plan, approve, confirm, apply, verify, plans, hold, evidence, restore, replay, store):
+for command in (policy, plan, approve, confirm, apply, verify, plans, explain, hold, evidence, restore, replay, store):
     main.add_command(command)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from time import monotonic
@@ -13,6 +13,7 @@ from psycopg import errors
 
 from lethe.errors import Stale, StoreRefused
 from lethe.evidence.leaf import purge_leaf
+from lethe.explain import Told
 from lethe.model import Done, Plan, Policy, Reason, Receipt, Remaining, Rule, Shard, Store, Survey, Way
 from lethe.plan import finish_shard
 from lethe.sql import queries
@@ -24,6 +25,7 @@ from lethe.stores.postgres.outbox import Outbox, rehearse
 from lethe.stores.postgres.predicate import Question
 from lethe.stores.postgres.purge import purge
 from lethe.stores.postgres.remaining import remaining
+from lethe.stores.postgres.subject import READS_ONLY, Look, Subject
 from lethe.stores.postgres.survey import survey
 from lethe.stores.postgres.verdicts import verdicts
 
@@ -98,6 +100,21 @@ class PostgresStore:
     def verdicts(self, rule: Rule, today: date, keys: Sequence[str], *, confirmed: bool) -> Mapping[Reason, int]:
         """How many records with these keys are there, by combination of reasons; none of them is named."""
         return verdicts(self._connection.get(), self._question(rule, today, confirmed), keys)
+
+    @telling
+    def explain(self, subject: Subject, today: date, confirmed: Collection[str]) -> tuple[Told, ...]:
+        """What runs on one row and on all that hangs on it; nothing when there is no such row. Changes nothing.
+
+        `confirmed` are the rules that may act.
+        """
+        conn = self._connection.get()
+        with conn.transaction():
+            conn.execute(READS_ONLY)
+
+            def ask(rule: Rule) -> Question:
+                return self._question(rule, today, rule.name in confirmed)
+
+            return tuple(Look(conn, self.policy, subject, read_holds(conn), ask).told())
 
     def _tell_purge(self, work: Work, tables: int) -> None:
         """VACUUM has no transaction to write it down in: it is told afterwards, or not at all."""
