@@ -33,7 +33,8 @@ SCHEMA = f"""
 CREATE TABLE customer (id bigint PRIMARY KEY, name text, status text, ended_at timestamptz);
 CREATE TABLE purchase (id bigint PRIMARY KEY, customer_id bigint, buyer text, email text, postcode text, remark text,
     bought_on date, dispute text, archived_at date);
-CREATE TABLE line (id bigint PRIMARY KEY, purchase_id bigint, engraving text);
+CREATE TABLE line (id bigint PRIMARY KEY, purchase_id bigint, engraving text, made_on date, sold text DEFAULT 'as is');
+CREATE TABLE tag (id bigint PRIMARY KEY, line_id bigint);
 CREATE TABLE message (id bigint PRIMARY KEY, customer_id bigint, purchase_id bigint, body text, sent_on date);
 CREATE TABLE aside (id bigint PRIMARY KEY, customer_id bigint, nickname text);
 INSERT INTO customer VALUES ({KEY}, '{NAMES[0]}', 'left', '2025-06-30 22:30:00+00'), (2, 'Per', 'active', NULL),
@@ -48,7 +49,9 @@ INSERT INTO purchase VALUES
     (6, 3, 'Kari', 'kari@fjordvik.example', '0150', NULL, '2031-01-01', NULL, NULL),
     (7, 4, 'Ola', 'ola@fjordvik.example', '0150', NULL, 'infinity', NULL, NULL),
     (8, 5, 'Siri', 'siri@fjordvik.example', '0150', NULL, '2018-05-05', 'inkasso', NULL);
-INSERT INTO line VALUES (770001, 880001, '{NAMES[4]}'), (770002, 880004, '{NAMES[4]}'), (3, 5, 'Til Per');
+INSERT INTO line (id, purchase_id, engraving)
+    VALUES (770001, 880001, '{NAMES[4]}'), (770002, 880004, '{NAMES[4]}'), (3, 5, 'Til Per');
+INSERT INTO tag VALUES (550001, 770001), (3, 3);
 INSERT INTO message VALUES (660001, {KEY}, 880001, '{NAMES[3]}', '2024-02-29'),
     (660002, NULL, 880002, '{NAMES[3]}', '2026-01-31'),
     (3, 2, NULL, 'Hei', '2020-01-01');
@@ -80,6 +83,13 @@ datasets:
     personal_data: {engraving: user.content.private}
     refers_to: {purchase: {to: purchases, by: purchase_id}}
     follows: purchase
+  tags:
+    in: crm
+    table: tag
+    key: id
+    personal_data: {}
+    refers_to: {line: {to: lines, by: line_id}}
+    follows: line
   messages:
     in: crm
     table: message
@@ -99,6 +109,13 @@ floors:
     law: arkivlova § 9
     fields: [buyer, bought_on]
     clock: bought_on
+    keep: {after: fiscal-year-end, period: P5Y}
+  warranty:
+    obligation: R08
+    of: lines
+    law: forbrukerkjøpsloven § 27
+    when: {sold: guaranteed}
+    clock: made_on
     keep: {after: fiscal-year-end, period: P5Y}
 rules:
   contacts-go:
@@ -196,6 +213,7 @@ def test_the_row_and_all_that_hangs_on_it_is_told_and_nobody_elses(facts) -> Non
         "messages": ["660001", "660002"],  # one by two ways, told once; one by its purchase only
         "purchases": ["880001", "880002", "880003", "880004"],
         "lines": ["770001", "770002"],
+        "tags": ["550001"],
     }
     assert told["messages"]["by"] == [["customer"], ["purchase", "customer"]]
     assert [row["key"] for row in facts("--keys", rows="purchases 880001")["lines"]["told"]] == ["770001"]
@@ -234,6 +252,19 @@ def test_a_floor_that_stands_says_by_which_law_and_until_when(facts) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("second", "date", "until"), [("'2024-02-01'", "2024-02-01", "2029-12-31"), ("NULL", None, None)]
+)
+def test_of_several_rows_under_a_floor_the_last_decides(facts, lethe: Lethe, second: str, date, until) -> None:
+    for number, made in ((1, "'2023-01-01'"), (2, second), (3, "'2022-01-01'")):
+        lethe.database.run(f"INSERT INTO line VALUES ({number + 900}, 880001, NULL, {made}, 'guaranteed')")
+    told = facts()
+    (floor,) = rule_of(told["purchases"], 1, "purchases-go")["floors"]
+    assert (floor["floor"], floor["dataset"], floor["date"], floor["last_day"]) == ("warranty", "lines", date, until)
+    assert rule_of(told["lines"], 1, "purchases-go")["floors"] == [floor]  # what it goes with is kept, and so is it
+    assert told["purchases"]["told"][0]["fields"]["remark"]["floors"] == []  # no floor over its own fields
+
+
 def test_of_each_field_is_told_what_ends_it_first(facts) -> None:
     told = facts()
     first, second, _, fourth = (row["fields"] for row in told["purchases"]["told"])
@@ -256,12 +287,20 @@ def test_the_earlier_day_comes_before_the_declared_order(facts, lethe: Lethe) ->
     assert (first["email"]["first"]["rule"], first["email"]["first"]["verdict"]) == ("purchases-go", "due")
 
 
+def test_a_rule_that_will_end_a_field_comes_before_one_that_is_held(facts, place) -> None:
+    place(rules=["contacts-go"])
+    first = facts()["purchases"]["told"][1]["fields"]["email"]["first"]
+    assert first == {"rule": "purchases-go", "verdict": "kept", "ends_on": "2029-01-01", "why": []}
+
+
 def test_what_follows_goes_with_it_and_is_kept_with_it(facts) -> None:
     lines = facts()["lines"]
     first, second = (rule_of(lines, number, "purchases-go") for number in (1, 2))
     assert (first["goes_with"], first["verdict"], first["date"]) == ("purchases", "due", "2019-03-10")
     assert (second["verdict"], second["reasons"]) == ("kept", ["held", "floor"])
     assert lines["told"][0]["fields"]["engraving"]["first"]["rule"] == "purchases-go"
+    further = rule_of(facts()["tags"], 1, "purchases-go")
+    assert (further["goes_with"], further["verdict"], further["date"]) == ("lines", "due", "2019-03-10")
 
 
 def test_an_assumed_period_keeps_until_it_is_confirmed(facts, lethe: Lethe) -> None:
@@ -308,6 +347,8 @@ def test_the_systems_own_word_and_holds_on_all_of_something_are_told_apart(facts
     assert told["messages"]["told"][0]["holds"] == [{"kind": "held", "on": "messages", "by": "dataset"}]
     assert told["purchases"]["told"][3]["holds"] == [{"kind": "held", "on": "purchases", "by": "system"}]
     assert rule_of(told["purchases"], 1, "contacts-go")["held_by_rule"] == ["held"]
+    assert rule_of(told["purchases"], 1, "contacts-go")["held_by_kin"] == []
+    assert rule_of(told["purchases"], 4, "purchases-go")["held_by_kin"] == []
     assert rule_of(told["purchases"], 1, "purchases-go")["held_by_rule"] == []
 
 
@@ -464,6 +505,7 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_explained(say, lethe: Lethe
     said = say()
     assert (said.exit_code, f"lines  cannot be told: {problem}" in said.stdout) == (4, True)
     assert "messages-go: kept (assumption not confirmed)" in said.stdout
+    assert "contacts-go: due" in said.stdout  # it has nothing to do with that table
 
 
 def test_more_than_a_few_rows_are_summed_up_unless_all_are_asked_for(say, facts, lethe: Lethe) -> None:

@@ -15,8 +15,10 @@ from click.testing import CliRunner
 
 import lethe.cli
 from lethe.cli import main
+from lethe.cli.explained import explained_as_text
 from lethe.cli.show import plan_as_text
 from lethe.errors import PolicyError
+from lethe.explain import Ending, Explained, Held, Judged, Row, Told
 from lethe.model import Reason, Shard, Survey, Way
 from lethe.plan import make_plan
 from lethe.policy import load
@@ -146,6 +148,18 @@ def test_the_plan_that_the_readme_shows_is_worded_as_lethe_does() -> None:
     (digest,) = re.findall(r"plan     (\w{12}) ", shown)
     text = plan_as_text(replace(plan, digest=digest), Gate("waiting", plan.needs), policy, "en")
     assert dedent(shown).strip() == text.replace("\N{NARROW NO-BREAK SPACE}", " ").strip()
+
+
+def test_what_the_handbook_shows_of_one_person_is_worded_as_lethe_does() -> None:
+    handbook = (ROOT / "docs" / "privacy-officer.md").read_text("utf-8")
+    (shown,) = re.findall(r"^    orders  webshop\.orders.*?(?=\n\n)", handbook, re.MULTILINE | re.DOTALL)
+    policy = load(ROOT / "include" / "policy")
+    judged = Judged(Ending(policy.rules["ex-customer-orders"]), Reason.NOT_DUE | Reason.HELD, date(2026, 5, 1))
+    row = Row(1, "1042", (Held(Reason.HELD, "webshop-customers", "row"),), (judged,))
+    told = Told(policy.datasets["orders"], (("customer",),), 1, (row,))
+    explained = Explained(policy.datasets["webshop-customers"], date(2026, 11, 22), (told,), 0)
+    _, text = explained_as_text(explained, policy, "en", keys=False).split("\n\n", 1)
+    assert dedent(shown).strip() == text.strip()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

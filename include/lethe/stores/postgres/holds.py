@@ -64,7 +64,7 @@ class Mirror:
 
 
 def has_row(conn: Conn, dataset: Dataset, key: str) -> bool:
-    """Whether the dataset has a row whose key reads exactly like this."""
+    """Whether the dataset has a row whose key reads exactly like this; an open transaction is over when it has none."""
     table = read_dataset(conn, dataset)
     if table is None:
         return False
@@ -72,8 +72,7 @@ def has_row(conn: Conn, dataset: Dataset, key: str) -> bool:
         table_name(dataset), among_keys(dataset, table), plain(key_text(dataset, "t"))
     )
     try:
-        with conn.transaction():  # so that one that is open goes on after an unreadable key
-            found = conn.execute(query, {"keys": [key], "key": key}).fetchone()
+        found = conn.execute(query, {"keys": [key], "key": key}).fetchone()
     except psycopg.DataError:  # not even of the key's type
         return False
     return bool(found and found[0])

@@ -6,7 +6,7 @@ Nothing that stands in a row leaves this file but its key and the local dates of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
@@ -39,6 +39,7 @@ from lethe.stores.postgres.verdicts import among_keys, plain
 
 READS_ONLY = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 """All is told as of one moment, and nothing can be changed by telling it."""
+_NOT_READ = "this user may not read the table {0.schema}.{0.table}"
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Subject:
     """The row asked about, and how many rows of each dataset are told one by one (None: all)."""
 
     dataset: Dataset
-    key: str
+    key: str = field(repr=False)
     most: int | None
 
 
@@ -89,7 +90,7 @@ class Look:
             if table is None:
                 return f"table {each.schema}.{each.table} is not found in the database"
             if not self._may_read(table):
-                return f"this user may not read the table {each.schema}.{each.table}"
+                return _NOT_READ.format(each)
             wanted[each.name] = {*each.key, *(own for relation in each.relations.values() for own in _own(relation))}
         for condition in dataset.held_when:
             wanted[self._scope(dataset, "f").agreed.owner(dataset, condition.at).name].add(condition.at.column)
@@ -100,6 +101,13 @@ class Look:
             for column in sorted(columns - table.columns.keys())
         )
         return next(missing, "")
+
+    def _require_reading(self, rule: Rule) -> None:
+        """SchemaMismatch where a table that the verdict is read from is closed: an error would end the transaction."""
+        needed = {each.name: each for each in datasets_of(self.policy, rule)}.values()
+        closed = [each for each in needed if (table := self._table(each)) is not None and not self._may_read(table)]
+        if closed:
+            raise SchemaMismatch(tuple(_NOT_READ.format(each) for each in closed))
 
     def _table(self, dataset: Dataset) -> Table | None:
         if dataset.name not in self._tables:
@@ -116,6 +124,7 @@ class Look:
         sums, stopped = list[tuple[Ending, Mapping[Reason, int]]](), dict[str, tuple[str, ...]]()
         for ending in endings_of(self.policy, dataset) if total else ():
             try:
+                self._require_reading(ending.rule)
                 judge = _Judge(ending, self.ask(ending.rule), self._scope(dataset, "f"))
             except SchemaMismatch as error:
                 stopped[ending.rule.name] = error.problems
