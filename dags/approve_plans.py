@@ -1,4 +1,4 @@
-"""Asks the privacy officer about one plan; an approval starts the sweep for it."""
+"""Asks the privacy officer about one plan; an approval starts the DAG that carries it out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from lethe_airflow.sweep import APPROVAL_DAG
 
 RUNBOOK = """
 One run asks about one plan: its sentence, its numbers, and why a person must look at it. Only a user with the role
-PrivacyOfficer may answer. **Approve** starts `retention_sweep` for this plan; **Reject** ends it.
+PrivacyOfficer may answer. **Approve** starts the sweep or the anonymisation for this plan, `retention_sweep` where the
+rule deletes and `anonymize_ex_customers` where it anonymises; **Reject** ends it. While that DAG is paused the answer
+starts nothing: the next approval after it is switched on takes the plan along, or `lethe apply` carries it out.
 
 Unanswered after twenty hours, the question is withdrawn: the next day's plan asks again with the next day's numbers.
 The answer is kept as evidence under a random id and the role, never a name.
@@ -36,6 +38,6 @@ with DAG(
         task_id="ask",
         subject="May a plan be carried out?",
         assigned_users=[{"id": "role:PrivacyOfficer", "name": "Privacy officer"}],
-        response_timeout=timedelta(hours=20),  # shorter than the sweep's day
+        response_timeout=timedelta(hours=20),  # shorter than the day after which the rule is planned anew
     )
     record_answer(asked.output)

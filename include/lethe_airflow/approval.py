@@ -58,7 +58,7 @@ class AskOfficer(HITLOperator):
 
 @task(outlets=[APPROVALS], trigger_rule="none_failed", retries=5)
 def record_answer(answered: Answered | None, *, params: dict[str, Any]) -> None:
-    """Keep the answer as evidence; only an approval goes on to start the sweep."""
+    """Keep the answer as evidence; only an approval goes on to start what carries it out."""
     if answered is None:
         raise AirflowSkipException("there is no answer")
     with lethe_at_work() as lethe:

@@ -30,7 +30,7 @@ def sealing_at_work() -> Iterator[tuple[Lethe, Any]]:
 
 @task
 def tell() -> None:
-    """Once a day: that the log lives, and what of yesterday's sweep did not run."""
+    """Once a day: that the log lives, and which rules should have run yesterday and did not."""
     from lethe.evidence.restore import tell_of_log
 
     run = uuid4().hex
@@ -43,7 +43,7 @@ def tell() -> None:
 
 
 def scheduled_on(day: date) -> tuple[str, ...]:
-    """The rules that the sweep's own schedule has on a day: all of them, or none."""
+    """The rules that are scheduled on a day: those of both DAGs, which share their hour, or none."""
     from croniter import croniter
 
     zone = policy().organisation.zone

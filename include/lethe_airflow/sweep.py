@@ -1,4 +1,4 @@
-"""The sweep's steps as Airflow tasks: each calls one function of lethe.run and passes on a digest or counts, no more.
+"""The steps of a rule's way as Airflow tasks: each calls one function of lethe.run and passes on a digest or counts.
 
 What Airflow keeps of them (XCom, logs, run conf) are plan digests, rule names and counts.
 """
@@ -31,14 +31,13 @@ log = logging.getLogger("lethe")
 POLICY_DIR = Path(os.environ.get("LETHE_POLICY", Path(__file__).parents[1] / "policy"))
 
 APPROVALS = Asset("lethe_approvals", uri="lethe://approvals")
-"""Changes when a person approves a plan; the sweep then runs for what was approved."""
-
+"""Changes when a person approves a plan; what was approved is then carried out."""
 
 SWEPT = Asset("lethe_swept", uri="lethe://swept")
-"""Changes when a sweep has come to its end, well or not; its evidence is then sealed."""
+"""Changes when a sweep or an anonymisation has come to its end, well or not; its evidence is then sealed."""
 
 SWEEP_AT = os.environ.get("LETHE_SWEEP_AT", "0 3 * * *")
-"""When the clock starts a sweep: a cron expression in the organisation's zone."""
+"""When the clock starts both DAGs that carry out rules: a cron expression in the organisation's zone."""
 
 APPROVAL_DAG = "approve_plans"
 
@@ -96,7 +95,7 @@ def is_answer() -> bool:
 
 @task.branch
 def select(rules: tuple[str, ...], *, params: dict[str, Any], ti: Any, dag: Any, dag_run: Any) -> list[str]:
-    """The rules that this run is about: those with a fresh approval, those asked for, or all."""
+    """Which of the DAG's rules this run is about: those with a fresh approval, those asked for, or all."""
     run = uuid4().hex
     ti.xcom_push(key="run", value=run)
     refuse_unknown(dag_run.conf, dag.params)
@@ -120,7 +119,7 @@ def told_of(dag_run: Any) -> dict[str, str | None]:
 
 
 def refuse_unknown(conf: Mapping[str, Any] | None, known: Iterable[str]) -> None:
-    """Fail for a parameter that the DAG does not have: misspelled, it would leave a sweep of everything."""
+    """Fail for a parameter that the DAG does not have: misspelled, it would leave a run over everything."""
     if unknown := sorted(set(conf or {}) - set(known)):
         raise AirflowFailException(f"found parameters {', '.join(unknown)}, expected only {', '.join(known)}")
 
@@ -230,7 +229,7 @@ def record(rule: str, *, params: dict[str, Any], ti: Any, dag_run: Any) -> None:
 
 @task(trigger_rule="all_done", outlets=[SWEPT])
 def tell_sealing() -> None:
-    """Say that the sweep is over: what it wrote down is sealed now, not at the next full hour."""
+    """Say that the run is over: what it wrote down is sealed now, not at the next full hour."""
 
 
 @task(trigger_rule="none_failed")

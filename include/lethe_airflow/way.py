@@ -1,0 +1,90 @@
+"""What the DAGs that carry out rules share: whose rules are whose, when they run, and the way that each rule goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, TaskGroup
+
+from lethe.model import Anonymise, Rule
+from lethe_airflow import sweep
+
+DELETING = "retention_sweep"
+ANONYMISING = "anonymize_ex_customers"
+
+
+def dag_of(rule: Rule) -> str:
+    """The DAG that carries out a rule: its action alone says which, so none is in two and none is in neither."""
+    return ANONYMISING if isinstance(rule.action, Anonymise) else DELETING
+
+
+def rules_of(dag: str) -> Mapping[str, Rule]:
+    """The rules of the policy that a DAG carries out, by name, in the policy's order."""
+    return {name: rule for name, rule in sweep.policy().rules.items() if dag_of(rule) == dag}
+
+
+def shared(dag: str) -> dict[str, Any]:
+    """What such a DAG is made with besides its own words: when it runs, who may start it, what it can be asked.
+
+    With no rule of its kind in the policy it is not scheduled.
+    """
+    return {
+        "schedule": _schedule() if rules_of(dag) else None,
+        "catchup": False,
+        "max_active_runs": 1,
+        "access_control": {
+            "Platform": {"DAGs": {"can_read", "can_edit"}, "DAG Runs": {"can_create", "can_read"}},
+            "PrivacyOfficer": {"DAGs": {"can_read"}, "DAG Runs": {"can_read"}},
+        },
+        "default_args": {
+            "owner": "platform-team",
+            "retries": 3,
+            "retry_delay": timedelta(seconds=30),
+            "retry_exponential_backoff": True,
+            "max_retry_delay": timedelta(minutes=15),
+            "execution_timeout": timedelta(hours=6),
+        },
+        "params": _params(dag),
+    }
+
+
+def lay(rule: Rule, *, after: Any, before: Sequence[Any]) -> None:
+    """Lay a rule's own way, plan → gate → act → verify → record, between what chooses rules and what ends the run.
+
+    Only act is expanded: Airflow 3.3 expands nothing within an expanded group, so there is a group for each rule.
+    """
+    with TaskGroup(rule.name, tooltip=f"{rule.obligation} {rule.title['en']}"):
+        planned = sweep.plan(rule.name)
+        passed = sweep.gate()
+        asked = sweep.ask()
+        acted = sweep.act.expand(piece=planned)
+        verified = sweep.verify()
+        recorded = sweep.record(rule.name)
+        after >> [planned, recorded]
+        planned >> passed >> [asked, acted]
+        acted >> verified
+        [asked, verified] >> recorded
+        recorded >> before
+
+
+def _schedule() -> AssetOrTimeSchedule:
+    """By the clock, and whenever a person has approved a plan: of which DAG, only the run itself finds out."""
+    clock = CronTriggerTimetable(
+        sweep.SWEEP_AT,
+        timezone=sweep.policy().organisation.zone.key,
+        run_immediately=timedelta(0),  # switched on a little after its hour, it waits for the next one
+    )
+    return AssetOrTimeSchedule(timetable=clock, assets=[sweep.APPROVALS])
+
+
+def _params(dag: str) -> dict[str, Param]:
+    other = ANONYMISING if dag == DELETING else DELETING
+    # Airflow refuses another rule before the run begins, and shows the description after what is allowed.
+    known = {"enum": list(rules_of(dag)), "description": f"The rules of {dag}; all others are in {other}"}
+    return {
+        "rules": Param([], type="array", items=known, description="Only these; all when empty"),
+        "as_of": Param(None, type=["null", "string"], format="date", description="Plan for this day; today when empty"),
+        "dry_run": Param(False, type="boolean", description="Stop after the plan"),
+    }
