@@ -20,11 +20,16 @@ from lethe.evidence.outside import Head
 from lethe.model import Verdict
 from lethe.run import Lethe
 
-SWEEP, APPROVE, SEAL = "retention_sweep", "approve_plans", "seal_evidence"
+SWEEP, ANONYMISE = "retention_sweep", "anonymize_ex_customers"
+CARRY_OUT = (SWEEP, ANONYMISE)
+APPROVE, SEAL = "approve_plans", "seal_evidence"
 POLICY = ROOT / "include" / "policy"
 VERIFIER = "include/lethe/evidence/verify_bundle.py"
 CONFIRMED = ("form-messages-when-handled", "access-log")
 PATIENCE = 300.0
+
+Run = tuple[str, str]
+"""A DAG and the id of one of its runs: two DAGs may have runs of the same id."""
 
 
 def near(word: str | Path) -> str:
@@ -69,17 +74,16 @@ class Demo:
             self.before = truth.snapshot(stores)
         self._confirm()
         with self.client("platform") as platform, self.client("officer") as officer:
-            platform.wait_for_dags([SWEEP, APPROVE, SEAL])
+            platform.wait_for_dags([*CARRY_OUT, APPROVE, SEAL])
             with self.client("admin") as admin:
-                admin.unpause(SWEEP)
-            with self._step(f"first sweep, as of {TODAY}: every rule is planned, and waits for a person"):
-                earlier = self._runs(platform)
-                run = platform.trigger(SWEEP, {"as_of": TODAY.isoformat()})
-                self._finished(platform, run)
+                for dag in CARRY_OUT:
+                    admin.unpause(dag)
+            with self._step(f"{' and '.join(CARRY_OUT)}, as of {TODAY}: every rule is planned, and waits for a person"):
+                earlier = self._planned(platform)
             with self._step("the privacy officer's answers"):
                 answered = self._answer(officer)
-            with self._step("second sweep, started by the answers: what was approved is carried out"):
-                self._carried_out(platform, earlier | {run})
+            with self._step("both again, started by the answers: what was approved is deleted or anonymised"):
+                self._carried_out(platform, earlier)
             with self._step("the evidence of all this, collected, signed and brought outside"):
                 sealed = self._sealed(platform)
         with self._step("every row compared with what must become of it"):
@@ -100,6 +104,14 @@ class Demo:
             f"  The privacy officer, signed in to the database, confirms two assumed periods: {', '.join(CONFIRMED)}."
         )
 
+    def _planned(self, platform: AirflowClient) -> set[Run]:
+        """Run both DAGs side by side, each over all of its rules; every run there is by then."""
+        earlier = self._runs(platform)
+        started = {(dag, platform.trigger(dag, {"as_of": TODAY.isoformat()})) for dag in CARRY_OUT}
+        for run in started:
+            self._finished(platform, run)
+        return earlier | started
+
     def _answer(self, officer: AirflowClient) -> int:
         """Approve, as the privacy officer's user, over Airflow's REST API, every plan that waits."""
         with self._worker() as lethe:
@@ -111,17 +123,16 @@ class Demo:
         self._say(f"  {asked} approvals answered through the REST API by the user `officer` (role PrivacyOfficer).")
         return asked
 
-    def _carried_out(self, platform: AirflowClient, earlier: set[str]) -> None:
-        """Wait until no approved plan is left, and the runs that carried them out, besides earlier ones, ended well."""
+    def _carried_out(self, platform: AirflowClient, earlier: set[Run]) -> None:
+        """Wait until no approved plan is left and every run but earlier ones has ended, and ended well."""
         deadline = time.monotonic() + PATIENCE
         with self._worker() as lethe:
             while (left := lethe.approved_rules(clock.now())) or self._open(platform, earlier):
                 if time.monotonic() > deadline:
                     raise DemoFailed(f"not carried out after {PATIENCE:.0f} s: {', '.join(left)}")
                 time.sleep(0.5)
-        for run in platform.runs(SWEEP):
-            if run["dag_run_id"] not in earlier:
-                self._finished(platform, run["dag_run_id"])
+        for run in self._runs(platform) - earlier:
+            self._finished(platform, run)
 
     def _sealed(self, platform: AirflowClient) -> int:
         """Wait until the runs that the sweeps started have sealed what there was; how many leaves are signed."""
@@ -154,18 +165,19 @@ class Demo:
             raise DemoFailed(f"the evidence does not verify: {report.findings}")
 
     @staticmethod
-    def _runs(client: AirflowClient) -> set[str]:
-        return {run["dag_run_id"] for dag in (SWEEP, APPROVE) for run in client.runs(dag)}
+    def _runs(client: AirflowClient, *states: str) -> set[Run]:
+        """Every run that asks or carries out; with states, only what is in one of them."""
+        found = [(dag, run) for dag in (*CARRY_OUT, APPROVE) for run in client.runs(dag)]
+        return {(dag, run["dag_run_id"]) for dag, run in found if not states or run["state"] in states}
 
-    @staticmethod
-    def _open(client: AirflowClient, earlier: set[str]) -> bool:
-        runs = [run for dag in (SWEEP, APPROVE) for run in client.runs(dag) if run["dag_run_id"] not in earlier]
-        return any(run["state"] in ("queued", "running") for run in runs)
+    def _open(self, client: AirflowClient, earlier: set[Run]) -> bool:
+        return bool(self._runs(client, "queued", "running") - earlier)
 
-    def _finished(self, client: AirflowClient, run: str) -> None:
-        if client.wait(SWEEP, run, seconds=PATIENCE) != "success":
-            failed = [task["task_id"] for task in client.tasks(SWEEP, run) if task["state"] == "failed"]
-            raise DemoFailed(f"run {run} failed in {', '.join(failed)}; see {self.environment.home / 'logs' / 'tasks'}")
+    def _finished(self, client: AirflowClient, run: Run) -> None:
+        if client.wait(*run, seconds=PATIENCE) != "success":
+            failed = [task["task_id"] for task in client.tasks(*run) if task["state"] == "failed"]
+            where, logs = " of ".join(reversed(run)), self.environment.home / "logs" / "tasks"
+            raise DemoFailed(f"run {where} failed in {', '.join(failed)}; see {logs}")
 
     def _report(self, answered: int) -> None:
         with self._worker() as lethe:

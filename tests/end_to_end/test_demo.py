@@ -6,19 +6,23 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 from jsonschema import Draft202012Validator
 
-from demo.airflow_client import AirflowClient
+from demo.airflow_client import AirflowClient, AirflowRefused
 from demo.configuration import STORES
 from demo.environment import ORIGIN, ROOT, Environment
-from demo.run import APPROVE, SEAL, SWEEP, Demo
+from demo.run import ANONYMISE, APPROVE, CARRY_OUT, POLICY, SEAL, SWEEP, Demo
 from demo.truth import Estate
 from lethe.evidence.leaf import schema
+from lethe.model import Anonymise
+from lethe.policy import load
 
 pytestmark = pytest.mark.timeout(900)  # the whole environment is started first, while another worker runs other tests
 FREE_OF_PEOPLE = ("agents", "call_statistics")
@@ -73,6 +77,13 @@ def test_every_deed_is_written_down_once_and_adds_up(demo: Demo, rows_of: Callab
     assert by_rule["call-log-90-days"] == 26_447
     assert by_rule["visitors-26-months"] == 1_103
     assert "consent-proofs" not in by_rule
+
+
+def test_every_rule_ran_in_the_dag_of_its_action_and_evidence_says_in_which(demo: Demo, rows_of: Callable) -> None:
+    rules = load(POLICY).rules.values()
+    wanted = {(rule.name, ANONYMISE if isinstance(rule.action, Anonymise) else SWEEP) for rule in rules}
+    assert {(leaf["rule"], leaf["dag"]) for leaf in leaves(rows_of) if leaf["kind"] == "run"} == wanted
+    assert {dag for _, dag in wanted} == set(CARRY_OUT)
 
 
 def test_every_leaf_meets_the_schema(demo: Demo, rows_of: Callable) -> None:
@@ -220,15 +231,15 @@ def test_a_rule_that_fails_stops_no_other_and_the_run_ends_failed(demo: Demo, ro
     admin = psycopg.connect(demo.environment.admin_conninfo(database("surveys")), autocommit=True)
     with admin, demo.client("platform") as platform:
         admin.execute("ALTER TABLE survey_answers RENAME TO survey_answers_old")
-        rules = ["survey-answers-lose-their-person", "contacts-10-years"]
-        run = platform.trigger(SWEEP, {"as_of": "2025-03-01", "rules": rules})
-        assert platform.wait(SWEEP, run) == "failed"
-        states = {task["task_id"]: task["state"] for task in platform.tasks(SWEEP, run)}
-        log = platform.log(SWEEP, run, "survey-answers-lose-their-person.plan")
+        rules = ["survey-answers-lose-their-person", "ex-customer-orders"]
+        run = platform.trigger(ANONYMISE, {"as_of": "2025-03-01", "rules": rules})
+        assert platform.wait(ANONYMISE, run) == "failed"
+        states = {task["task_id"]: task["state"] for task in platform.tasks(ANONYMISE, run)}
+        log = platform.log(ANONYMISE, run, "survey-answers-lose-their-person.plan")
         admin.execute("ALTER TABLE survey_answers_old RENAME TO survey_answers")
     assert states["survey-answers-lose-their-person.plan"] == "failed"
     assert states["survey-answers-lose-their-person.record"] == "failed"
-    assert states["contacts-10-years.record"] == "success"
+    assert states["ex-customer-orders.record"] == "success"
     assert "public.survey_answers (dataset survey-answers): not found in the database" in log
     ended = rows_of("lethe_state", "SELECT rule FROM lethe.run WHERE state = 'failed'")
     assert ended == [("survey-answers-lose-their-person",)]
@@ -277,3 +288,36 @@ def test_a_misspelled_parameter_sweeps_nothing(demo: Demo) -> None:
         log = platform.log(SWEEP, run, "select")
     assert (states["select"], states["sessions-ended.plan"]) == ("failed", "upstream_failed")
     assert "found parameters as_off, expected only rules, as_of, dry_run" in log
+
+
+def test_a_rule_of_the_other_dag_is_refused_and_where_it_belongs_is_said(demo: Demo) -> None:
+    with demo.client("platform") as platform, pytest.raises(AirflowRefused, match=f"all others.*{SWEEP}") as refused:
+        platform.trigger(ANONYMISE, {"rules": ["sessions-ended"]})
+    assert refused.value.status == httpx.codes.BAD_REQUEST
+
+
+def started_by_an_approval(client: AirflowClient, dag: str) -> set[str]:
+    return {run["dag_run_id"] for run in client.runs(dag) if run["run_type"] == "asset_triggered"}
+
+
+def test_a_run_that_finds_nothing_of_its_own_approved_ends_well_and_writes_nothing(
+    demo: Demo, rows_of: Callable
+) -> None:
+    """As one of the two DAGs does after each approval that is for the other."""
+    count = "SELECT (SELECT count(*) FROM lethe.run), (SELECT count(*) FROM lethe.plan)"
+    before = rows_of("lethe_state", count)
+    with demo.client("platform") as platform, demo.client("admin") as admin:
+        known = {dag: started_by_an_approval(platform, dag) for dag in CARRY_OUT}
+        (asset,) = admin.request("GET", "assets", params={"name_pattern": "lethe_approvals"})["assets"]
+        admin.request("POST", "assets/events", json={"asset_id": asset["id"], "extra": {}})
+        for dag in CARRY_OUT:
+            deadline = time.monotonic() + 60
+            while not (new := started_by_an_approval(platform, dag) - known[dag]) and time.monotonic() < deadline:
+                time.sleep(0.3)
+            (run,) = new
+            ended = finished(platform, dag, run)
+            assert {task for task, state in ended.items() if state == "success"} == {
+                "select", "tell_sealing", "conclude",
+            }  # fmt: skip
+            assert set(ended.values()) == {"success", "skipped"}
+    assert rows_of("lethe_state", count) == before
