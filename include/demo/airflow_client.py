@@ -149,5 +149,5 @@ class AirflowClient:
 def _checked(reply: httpx.Response) -> httpx.Response:
     if reply.is_error:
         asked = f"{reply.request.method} {reply.request.url.path}"
-        raise AirflowRefused(reply.status_code, f"{asked}: {reply.status_code} {reply.text[:500]}")
+        raise AirflowRefused(reply.status_code, f"{asked}: {reply.status_code} {reply.text[:2000]}")
     return reply
