@@ -30,12 +30,13 @@ from lethe.stores.postgres.predicate import (
     kin_scopes,
     local_date_sql,
     mirrored,
+    plain,
     table_name,
     undated_sql,
     under,
     whole_rule,
 )
-from lethe.stores.postgres.verdicts import among_keys, plain
+from lethe.stores.postgres.verdicts import among_keys
 
 READS_ONLY = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 """All is told as of one moment, and nothing can be changed by telling it."""
@@ -146,7 +147,7 @@ class Look:
         table = self._table(dataset)
         assert table is not None
         whole = SQL("WITH subject AS (SELECT {} FROM {} AS t WHERE {}) {}").format(
-            _columns(dataset, "t"), table_name(dataset), among_keys(dataset, table), plain(query, self.conn)
+            _columns(dataset, "t"), table_name(dataset), among_keys(dataset, table), plain(query)
         )
         return self.conn.execute(whole, {"keys": key}).fetchall()
 
