@@ -124,7 +124,7 @@ def test_own_address(written: str) -> None:
         ("NO93 8601 1117 947", [("NO93 8601 1117 947", "account")]),
         ("konto 8601.11.17948", []),
         ("org.nr. 988 077 917", [("988 077 917", "orgnr")]),
-        ("NO988077917MVA", [("988077917", "orgnr")]),
+        ("NO988077917MVA", [("988077917MVA", "orgnr")]),
         ("ola.h@example.com.", [("ola.h@example.com", "email")]),
         ("ola (at) example.com", [("ola (at) example.com", "email")]),
         ("ring 90012345 eller +46 70 123 45 67", [("90012345", "phone"), ("+46 70 123 45 67", "phone")]),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from stdnum.no import fodselsnummer, kontonr, orgnr
 
@@ -30,6 +30,7 @@ _SHAPES = (
 )
 _ELEVEN = re.compile(rf"(?<![0-9])(?=({'|'.join(_SHAPES)})(?![0-9]))")
 _NINE = re.compile(r"(?<![0-9])(?=([0-9]{9}|[0-9]{3}[^\S\n]{1,2}[0-9]{3}[^\S\n]{1,2}[0-9]{3})(?![0-9]))")
+_MVA = re.compile(r"[^\S\n]{0,2}mva(?![\w-])")
 _IBAN = re.compile(r"(?<!\w)no[0-9]{2} ?\Z")
 _DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 # Added to the month: 40 in H-numbers and NAV's synthetic numbers, 80 in Skatteetaten's, 65 in NAV's copies of those.
@@ -37,8 +38,7 @@ _MONTH_OFFSETS = (0, 40, 65, 80)
 _TIMES = 4  # how often the rest of a run is looked at again; once is the rule
 
 
-@dataclass(frozen=True)
-class Stretch:
+class Stretch(NamedTuple):
     """A part of a text to look at, and how far what stands around it may be read."""
 
     text: str
@@ -59,9 +59,12 @@ class Stretch:
 def numbers(text: str, own: OwnPhones) -> list[Span]:
     """The spans of all numbers that are somebody's, in order within each run of digits."""
     found: list[Span] = []
+    floor = 0  # no number is judged by what belongs to the one before
     for run in _RUN.finditer(text):
         if run.end() - run.start() >= own.shortest:
-            _search(Stretch(text, run.start(), run.end(), 0, len(text)), own, found, _TIMES)
+            before = len(found)
+            _search(Stretch(text, run.start(), run.end(), floor, len(text)), own, found, _TIMES)
+            floor = max([floor, *(end for _, end, _ in found[before:])])
     return found
 
 
@@ -120,7 +123,8 @@ def _nines(stretch: Stretch) -> list[Span]:
     for match in _NINE.finditer(stretch.text, stretch.start, stretch.end):
         start, end = match.span(1)
         if not (spans and start < spans[-1][1]) and _is_orgnr_here(stretch, start, end):
-            spans.append((start, end, ORGNR))
+            tax = _MVA.match(stretch.text, end, stretch.ceiling)
+            spans.append((start, tax.end() if tax else end, ORGNR))
     return spans
 
 

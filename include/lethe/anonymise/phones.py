@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import phonenumbers
@@ -28,9 +29,11 @@ _NATIONAL = re.compile(
     rf"(?<![0-9])(?P<country>(?:00)?47{_SEP}?)?(?P<number>[2-9][0-9]{{7}}(?![0-9])|(?=[2-9])(?:{_GROUPS})(?![0-9]))"
 )
 _ABROAD = re.compile(r"(?<![\w+])(?:\(?\+|\+\(|00)[1-9](?:[^\S\n]?[().\-/]{0,2}[^\S\n]?[0-9]){5,17}+")
+_DIGIT = re.compile(r"[0-9]")
 _NOT_DIGITS = re.compile(r"[^0-9]+")
 _DATE = re.compile(r"(?:0[1-9]|[12][0-9]|3[01])(?:0[1-9]|1[0-2])(?:19|20)[0-9]{2}")
 _SHORTEST = 5
+_SHORTEST_ABROAD = 9  # digits, the country code among them: fewer are possible nearly anywhere
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class OwnPhones:
         """The numbers as the record has them, in whatever writing."""
         return cls(tuple(number for phone in phones if len((number := _parse(phone))[1]) >= _SHORTEST))
 
-    @property
+    @cached_property
     def shortest(self) -> int:
         """The fewest letters that any number of interest takes."""
         return min((8, *(len(number) for _, number in self.numbers)))
@@ -53,8 +56,10 @@ class OwnPhones:
         """The spans of own numbers, with their country code and a bracket or plus before it."""
         if not self.numbers:
             return []
-        at = [index for index in range(stretch.start, stretch.end) if stretch.text[index].isdecimal()]
-        digits = "".join(map(stretch.text.__getitem__, at))
+        digits = _NOT_DIGITS.sub("", stretch.text[stretch.start : stretch.end])
+        if not any(number in digits for _, number in self.numbers):
+            return []
+        at = [match.start() for match in _DIGIT.finditer(stretch.text, stretch.start, stretch.end)]
         spans: list[Span] = []
         for prefixes, number in self.numbers:
             found = digits.find(number)
@@ -121,11 +126,19 @@ def phones_of_anybody(stretch: Stretch) -> list[Span]:
 def _abroad(stretch: Stretch) -> list[Span]:
     """Numbers with a country code; a plus may stand before the run of digits."""
     return [
-        (match.start() + found.start, match.start() + found.end, "phone")
+        (match.start(), match.start() + length, "phone")
         for match in _ABROAD.finditer(stretch.text, max(stretch.floor, stretch.start - 2), stretch.end)
-        for found in phonenumbers.PhoneNumberMatcher(match[0], "NO", max_tries=4)
-        if found.start == 0
+        if (length := _length_abroad(match[0]))
     ]
+
+
+def _length_abroad(written: str) -> int:
+    """How much of it is a number that is assigned or, after a plus, that could be one day; 0 for none."""
+    for leniency in (phonenumbers.Leniency.VALID, phonenumbers.Leniency.POSSIBLE)[: 1 + ("+" in written[:2])]:
+        for found in phonenumbers.PhoneNumberMatcher(written, "NO", leniency=leniency, max_tries=4):
+            if found.start == 0 and len(_NOT_DIGITS.sub("", found.raw_string)) >= _SHORTEST_ABROAD:
+                return int(found.end)
+    return 0
 
 
 def _is_valid_here(stretch: Stretch, match: re.Match[str], start: int) -> bool:
