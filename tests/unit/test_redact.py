@@ -11,12 +11,14 @@ from lethe.anonymise.subject import Identifiers
 
 NIN = identity_number("018190")
 MEAN = Identifiers(names=("Navn Telefon Post", "Ordre Nr"), emails=("kr@localhost",))  # as marks and labels are
-FINDERS = [Finder(KARI), Finder(DAG), Finder(MEAN)]
+WORDS = Identifiers(names=("Vår Sol Berg", "Per Dag Å"), emails=("mat@localhost",), addresses=("Mat 1, 0155 Sol",))
+FINDERS = [Finder(KARI), Finder(DAG), Finder(MEAN), Finder(WORDS)]
 SNIPPETS = [
     " ", "\n", ",", "-", "[", "]", "@", "/", "+", "47", "dag", "hei ", "mvh\n", "kari", "K.", "0155", "oslo", "ordre ",
     "navn", "telefon ", "post", "kr", "nr ", "org ", "tlf ", "@localhost", "90012345", "22 33 44 55", "21051990",
     "8601.11.17947", "988077917", "311 222 333", NIN, *MARKS.values(), *DAG.names, *KARI.names, *KARI.emails,
-    *KARI.phones, *KARI.addresses,
+    *KARI.phones, *KARI.addresses, *WORDS.names, *WORDS.addresses, "Vår", "Per", "Sol", "Kari", " Hansen", " Lie", "i ",
+    ". ", "«", "»", " og ", "sol", " = ", "server", "kommune", "rom ", "født", "sier ", "MVA", " mva", "Nordman", "N-",
 ]  # fmt: skip
 
 snippets = st.sampled_from(SNIPPETS)

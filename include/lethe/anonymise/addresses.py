@@ -42,6 +42,18 @@ def address_branches(addresses: Iterable[str]) -> Iterator[Branch]:
                 yield from _branches(order, label)
 
 
+def after_street(addresses: Iterable[str]) -> re.Pattern[str] | None:
+    """A pattern of what of a postcode and town may follow the rest of the address; None without any."""
+    ends = set()
+    for address in addresses:
+        for part in _split(_in_full(fold(address).text)):
+            code, *town = _TOKEN.findall(part) or [""]
+            if town and len(code) == 4 and code.isdigit():
+                place = _GAP.join("".join(map(letter, token)) for token in town)
+                ends.add(rf"{code}(?![0-9])|(?:[0-9]{{4}}[\s,]{{1,3}})?{place}{_AFTER_WORD}")
+    return re.compile(rf"{_BETWEEN.pattern}(?:no?-)?(?:{'|'.join(sorted(ends))})") if ends else None
+
+
 def _in_full(address: str) -> str:
     """Storg. 1 and Bjørnv. 1 with an ending that is known by more than its dot."""
     return _ABBREVIATED.sub(lambda end: "gate" if end[1] == "g" else "vei", address.replace(FILLER, " "))
@@ -100,8 +112,13 @@ def _street(token: str) -> tuple[str, str]:
     return token, ""
 
 
-def places(text: str, hits: Sequence[tuple[int, int, str]]) -> list[tuple[int, int]]:
-    """The spans of addresses: parts beside each other joined; a detail, such as the floor, only beside a sure one."""
+def places(
+    text: str, hits: Sequence[tuple[int, int, str]], after: re.Pattern[str] | None = None
+) -> list[tuple[int, int]]:
+    """The spans of addresses: parts beside each other joined; a detail, such as the floor, only beside a sure one.
+
+    `after` is what alone is none, and belongs to the one before.
+    """
     spans: list[tuple[int, int]] = []
     sure: list[bool] = []
     for start, end, label in hits:
@@ -110,4 +127,7 @@ def places(text: str, hits: Sequence[tuple[int, int, str]]) -> list[tuple[int, i
         else:
             spans.append((start, end))
             sure.append(label == PLACE)
-    return [span for span, is_sure in zip(spans, sure, strict=True) if is_sure]
+    kept = [span for span, is_sure in zip(spans, sure, strict=True) if is_sure]
+    if after is None:
+        return kept
+    return [(start, rest.end() if (rest := after.match(text, end)) else end) for start, end in kept]

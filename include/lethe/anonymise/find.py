@@ -11,11 +11,12 @@ import re
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from lethe.anonymise.addresses import BESIDE, PLACE, address_branches, places
+from lethe.anonymise.addresses import BESIDE, PLACE, address_branches, after_street, places
 from lethe.anonymise.emails import EMAIL, addresses_of_anybody, email_branches
 from lethe.anonymise.fold import Folded, fold, masked
-from lethe.anonymise.names import Hit, hit, initials, name_branches, people
+from lethe.anonymise.names import Person, name_branches
 from lethe.anonymise.numbers import Span, numbers
+from lethe.anonymise.people import People, hit
 from lethe.anonymise.phones import OwnPhones
 from lethe.anonymise.spelling import compiled
 from lethe.anonymise.subject import Identifiers
@@ -59,30 +60,32 @@ class Finder:
                 *name_branches(subject.names),
             )
         )
-        self._initials = initials(subject.names)
+        self._person = Person.of(subject.names)
+        self._after_street = after_street(subject.addresses)
         self._phones = OwnPhones.of(subject.phones)
 
     def find(self, text: str) -> tuple[Found, ...]:
         """The spans to redact, in order and apart; marks of an earlier redaction are left as they are."""
         folded = fold(text)
         body = folded.text
+        is_named = False
         if "[" in body:
+            is_named = MARKS["name"] in body
             body = masked(body, [mark.span() for mark in _MARK.finditer(body)])
-        spans = self._own(text, folded, body)
-        spans += [(start, end, EMAIL) for start, end in addresses_of_anybody(body)]
-        spans.sort()
+        others = [(start, end, EMAIL) for start, end in addresses_of_anybody(body)]
+        spans = self._own(text, folded, body, others, is_named)
         spans += numbers(masked(body, [(start, end) for start, end, _ in spans]), self._phones)
         return _merged([(*folded.span(start, end), kind) for start, end, kind in spans])
 
-    def _own(self, text: str, folded: Folded, body: str) -> list[Span]:
+    def _own(self, text: str, folded: Folded, body: str, spans: list[Span], is_named: bool) -> list[Span]:
+        """The other spans and those of the subject, in order; names are judged by the text without the others."""
         if self._pattern is None:
-            return []
+            return spans
 
         def is_upper(at: int) -> bool:
-            return text[folded.span(at, at + 1)[0]].isupper()
+            return text[folded.span(at, at + 1)[0] if folded.starts else at].isupper()
 
-        spans: list[Span] = []
-        parts: list[Hit] = []
+        parts: list[tuple[tuple[int, int], str]] = []
         where: list[tuple[int, int, str]] = []
         for match in self._pattern.finditer(body):
             start, end = match.span()
@@ -92,9 +95,16 @@ class Finder:
             elif label in {PLACE, BESIDE}:
                 where.append((start, end, label))
             else:
-                parts.append(hit(body, (start, end), label, is_upper))
-        spans += ((start, end, "address") for start, end in places(body, where))
-        spans += ((start, end, "name") for start, end in people(body, parts, self._initials, is_upper))
+                parts.append(((start, end), label))
+        spans += ((start, end, "address") for start, end in places(body, where, self._after_street))
+        spans.sort()
+        if parts:
+            seen = masked(body, [(start, end) for start, end, _ in spans])
+            hits = [each for span, label in parts if (each := hit(body, seen, span, label, is_upper))]
+            spans += (
+                (start, end, "name") for start, end in People(seen, hits, self._person, is_upper, is_named).spans()
+            )
+            spans.sort()
         return spans
 
 

@@ -16,7 +16,8 @@ FILLER = "\ufffc"  # stands for what no pattern may see; neither a letter, nor a
 _MARKS = "\u0300-\u036f\u1160-\u11ff\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0\u3099\u309a\ufe20-\ufe2f"
 _DROPPED = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff"
 _CLUSTER = re.compile(rf"[^\x00-\x7f][{_MARKS}]*|[\x00-\x7f][{_MARKS}]+")
-_NOT_AS_IT_IS = re.compile(rf"[{_DROPPED}\u0307ı\u0660-\u0669\u06f0-\u06f9]")
+_NOT_AS_IT_IS = re.compile(rf"[{_DROPPED}\u0307ıʼʻʹ′‛\u0660-\u0669\u06f0-\u06f9]")
+_APOSTROPHES = str.maketrans(dict.fromkeys("´ʼʻʹ′‛΄", "'"))  # NFKC makes a blank of some, a letter of others
 _DROP = re.compile(rf"[{_DROPPED}]|(?<=i)\u0307")
 
 
@@ -79,7 +80,8 @@ def _fold_by_cluster(text: str) -> Folded:
 
 
 def _fold_cluster(cluster: str) -> str:
-    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", cluster).casefold()).replace("ı", "i")
+    plain = unicodedata.normalize("NFKC", cluster.translate(_APOSTROPHES))
+    plain = unicodedata.normalize("NFKC", plain.casefold()).replace("ı", "i")
     plain = _DROP.sub("", plain)
     return "".join(str(unicodedata.decimal(letter, letter)) for letter in plain) if not plain.isascii() else plain
 

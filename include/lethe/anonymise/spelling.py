@@ -64,14 +64,19 @@ def _spellings(char: str) -> tuple[str, ...]:
     """Without diacritics, and as UTF-8 that was read as another encoding; the cache holds single letters."""
     if char.isascii():
         return ()
-    bare = unicodedata.normalize("NFD", char)[0]
-    found = dict.fromkeys((*_WRITTEN_AS.get(char, ()), *((bare,) if bare != char and char not in "åäö" else ())))
+    plain = bare(char)
+    found = dict.fromkeys((*_WRITTEN_AS.get(char, ()), *((plain,) if plain != char and char not in "åäö" else ())))
     for case in (char, char.upper()):
         for encoding in ("cp1252", "latin-1"):
             mistaken = fold(case.encode().decode(encoding, "ignore")).text
             if len(mistaken) > 1:
                 found[mistaken] = None
     return tuple(found)
+
+
+def bare(char: str) -> str:
+    """The letter without its diacritics."""
+    return unicodedata.normalize("NFD", char)[0]
 
 
 def compiled(terms: Iterable[Branch]) -> tuple[re.Pattern[str] | None, tuple[str, ...]]:
