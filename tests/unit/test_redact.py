@@ -49,6 +49,10 @@ def test_each_kind_has_its_mark(text: str, redacted: str, counts: dict[str, int]
 @settings(max_examples=300, deadline=None)  # the first number loads tables
 @given(texts, st.sampled_from(FINDERS))
 @example("[telefon] 21051990", FINDERS[0])
+@example(f"{NIN}MVAsier 311 222 333", FINDERS[1])
+@example("+47 912 34 567+311 222 333", FINDERS[0])
+@example("Sol og dag Å", FINDERS[3])
+@example("Vår mat 1, 0155 Sol", FINDERS[3])
 @example("post navn@telefon.no", FINDERS[2])
 def test_twice_is_the_same_as_once(text: str, finder: Finder) -> None:
     once = redact(text, finder)

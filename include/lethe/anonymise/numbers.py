@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from stdnum.no import fodselsnummer, kontonr, orgnr
 
+from lethe.anonymise.fold import masked
 from lethe.anonymise.labels import is_amount, is_attached, label
 from lethe.anonymise.phones import OwnPhones, phones_of_anybody
 
@@ -35,6 +36,7 @@ _IBAN = re.compile(r"(?<!\w)no[0-9]{2} ?\Z")
 _DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 # Added to the month: 40 in H-numbers and NAV's synthetic numbers, 80 in Skatteetaten's, 65 in NAV's copies of those.
 _MONTH_OFFSETS = (0, 40, 65, 80)
+_GLUED = ("+", "(", "_")
 _TIMES = 4  # how often the rest of a run is looked at again; once is the rule
 
 
@@ -58,6 +60,18 @@ class Stretch(NamedTuple):
 
 def numbers(text: str, own: OwnPhones) -> list[Span]:
     """The spans of all numbers that are somebody's, in order within each run of digits."""
+    found: list[Span] = []
+    for _ in range(_TIMES):
+        more = _numbers(text, own)
+        found += more
+        # What is glued to a number is another word, and another number, once its mark stands there.
+        if not any(text.startswith(_GLUED, end) or text[end : end + 1].isalnum() for _, end, _ in more):
+            break
+        text = masked(text, [(start, end) for start, end, _ in sorted(more)])
+    return found
+
+
+def _numbers(text: str, own: OwnPhones) -> list[Span]:
     found: list[Span] = []
     floor = 0  # no number is judged by what belongs to the one before
     for run in _RUN.finditer(text):
