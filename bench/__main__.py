@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from bench import anonymise, evidence, figures, imports, index, memory, survey, sweep
+from bench import anonymise, evidence, figures, imports, index, memory, redaction, survey, sweep
 from bench.server import SETTINGS, Server, server
 
 MEASURES = {
@@ -21,6 +21,7 @@ MEASURES = {
     "scale": index.scale,
     "imports": imports.measure,
     "evidence": evidence.measure,
+    "redaction": redaction.measure,
 }
 RESULTS = Path(__file__).resolve().parent.parent / ".lethe" / "bench.json"
 

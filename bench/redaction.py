@@ -142,4 +142,4 @@ def _bare(name: str) -> re.Pattern[str]:
     return re.compile("|".join([*map(re.escape, literal), *shapes]), re.IGNORECASE)
 
 
-__all__ = ["MARKS", "Measured", "left_when_stored", "measure", "measured"]
+__all__ = ["KNOWN", "MARKS", "Measured", "left_when_stored", "measure", "measured"]
