@@ -117,6 +117,7 @@ def test_initials_glued_together_or_to_the_surname(text: str, expected: list[str
 
 def test_initials_glued_to_a_short_surname_may_be_a_word() -> None:
     assert names_in("en skole, SOle, SKOLE", "Synne Kole", "Synne Ole") == ["SOle"]
+    assert names_in("en skole", "Synne Kole") == []
 
 
 @pytest.mark.parametrize(

@@ -101,24 +101,22 @@ class Finder:
         if parts:
             seen = masked(body, [(start, end) for start, end, _ in spans])
             hits = [each for span, label in parts if (each := hit(body, seen, span, label, is_upper))]
-            spans += (
-                (start, end, "name") for start, end in People(seen, hits, self._person, is_upper, is_named).spans()
-            )
+            people = People(seen, hits, self._person, is_upper, is_named).spans() if hits else []
+            spans += ((start, end, "name") for start, end in people)
             spans.sort()
         return spans
 
 
 def _merged(spans: list[Span]) -> tuple[Found, ...]:
     """The spans in order, those that overlap as one, of the kind of the longest."""
-    found: list[Found] = []
+    merged: list[Span] = []
     longest = 0
     for start, end, kind in sorted(spans):
-        if not found or start >= found[-1].end:
-            found.append(Found(start, end, cast("Kind", kind)))
+        if not merged or start >= merged[-1][1]:
+            merged.append((start, end, kind))
             longest = end - start
             continue
-        last = found[-1]
-        is_longer = end - start > longest
+        first, last, of_longest = merged[-1]
+        merged[-1] = first, max(last, end), kind if end - start > longest else of_longest
         longest = max(longest, end - start)
-        found[-1] = Found(last.start, max(last.end, end), cast("Kind", kind) if is_longer else last.kind)
-    return tuple(found)
+    return tuple(Found(start, end, cast("Kind", kind)) for start, end, kind in merged)

@@ -84,9 +84,9 @@ def _numbers(text: str, own: OwnPhones) -> list[Span]:
 
 def _search(stretch: Stretch, own: OwnPhones, found: list[Span], times: int) -> None:
     """Looks for one kind after the other, and around what was found for what its absence uncovers."""
-    searches: tuple[Callable[[Stretch], list[Span]], ...] = (own.find, _elevens, _nines, phones_of_anybody)
-    for search in searches:
-        spans = search(stretch)
+    digits = len(_BETWEEN.sub("", stretch.text[stretch.start : stretch.end]))
+    for least, search in ((0, own.find), *_SEARCHES):
+        spans = search(stretch) if digits >= least else []
         if spans and times:
             found += spans
             for rest in stretch.but(spans):
@@ -157,6 +157,13 @@ def _is_orgnr_here(stretch: Stretch, start: int, end: int) -> bool:
     ):
         return False
     return stretch.text.startswith("mva", end) or not is_amount(stretch.text, end, stretch.ceiling)
+
+
+_SEARCHES: tuple[tuple[int, Callable[[Stretch], list[Span]]], ...] = (  # and how many digits each needs
+    (11, _elevens),
+    (9, _nines),
+    (8, phones_of_anybody),
+)
 
 
 def is_account(digits: str) -> bool:

@@ -86,6 +86,9 @@ class People:
     alone: list[Hit] = field(init=False)  # the parts beside which no other stands
 
     def __post_init__(self) -> None:
+        if len(self.hits) < 2:
+            self.beside, self.alone = [], [*self.hits]
+            return
         self.beside = [bool(_BESIDE.fullmatch(self.text, left.end, right.start)) for left, right in pairwise(self.hits)]
         neighbours = zip(self.hits, [False, *self.beside], [*self.beside, False], strict=True)
         self.alone = [each for each, is_left, is_right in neighbours if not (is_left or is_right)]
