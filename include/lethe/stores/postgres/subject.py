@@ -116,11 +116,11 @@ class Look:
         return self._tables[dataset.name]
 
     def _told(self, dataset: Dataset, paths: tuple[tuple[str, ...], ...]) -> Told:
-        scope, rows, rest = self._scope(dataset, "f"), self._picked(dataset, paths), Literal(self.subject.most or 0)
-        hanging = SQL("SELECT count(*) FROM ({}) AS h").format(self._hanging(dataset, paths))
-        total = self._run(hanging)[0][0]
+        hanging, rest = self._hanging(dataset, paths), Literal(self.subject.most or 0)
+        rows = SQL("SELECT part, place FROM hanging ORDER BY {}, part, place").format(_columns(dataset, "hanging"))
+        total = self._run(SQL("SELECT count(*) FROM hanging"), hanging)[0][0]
         first = SQL("{} LIMIT {}").format(rows, Literal(self.subject.most))
-        heads = list(self._heads(scope, first))
+        heads = list(self._heads(self._scope(dataset, "f"), first, hanging))
         judged = dict[str, list[Judged]]()
         sums, stopped = list[tuple[Ending, Mapping[Reason, int]]](), dict[str, tuple[str, ...]]()
         for ending in endings_of(self.policy, dataset) if total else ():
@@ -130,10 +130,10 @@ class Look:
             except SchemaMismatch as error:
                 stopped[ending.rule.name] = error.problems
                 continue
-            for place, found in judge.read(self._run(judge.each(first))):
+            for place, found in judge.read(self._run(judge.each(first), hanging)):
                 judged.setdefault(place, []).append(found)
             if self.subject.most is not None and total > self.subject.most:
-                counted = self._run(judge.counts(SQL("{} OFFSET {}").format(rows, rest)))
+                counted = self._run(judge.counts(SQL("{} OFFSET {}").format(rows, rest)), hanging)
                 sums.append((ending, {Reason(mask): number for mask, number in counted}))
         told = (Row(n, key, holds, tuple(judged.get(place, ()))) for n, (place, key, holds) in enumerate(heads, 1))
         return Told(dataset, paths, total, tuple(told), tuple(sums), stopped)
@@ -141,46 +141,46 @@ class Look:
     def _scope(self, dataset: Dataset, alias: str) -> Scope:
         return Scope(Agreed(self.policy, {}, (), ""), dataset, alias)
 
-    def _run(self, query: Composable) -> list[tuple[Any, ...]]:
-        """The rows of a query over `subject`, the one row's key; the key itself is only ever a parameter."""
+    def _run(self, query: Composable, hanging: Composable) -> list[tuple[Any, ...]]:
+        """The rows of a query over `hanging`, the places of rows; the subject's key is only ever a parameter.
+
+        Found first of all: a planner that knows of a LIMIT would look for the first rows in the order of their keys.
+        """
         dataset, key = self.subject.dataset, [self.subject.key]
         table = self._table(dataset)
         assert table is not None
-        whole = SQL("WITH subject AS (SELECT {} FROM {} AS t WHERE {}) {}").format(
-            _columns(dataset, "t"), table_name(dataset), among_keys(dataset, table), plain(query)
-        )
-        return self.conn.execute(whole, {"keys": key}).fetchall()
+        one_row = SQL("SELECT {} FROM {} AS t WHERE ").format(_columns(dataset, "t"), table_name(dataset))
+        found = SQL("), hanging AS MATERIALIZED ({}) {}").format(hanging, query)
+        parts = (plain(one_row), among_keys(dataset, table), plain(found))
+        return self.conn.execute(SQL("WITH subject AS ({}{}{}").format(*parts), {"keys": key}).fetchall()
 
     def _hanging(self, dataset: Dataset, paths: Sequence[tuple[str, ...]]) -> Composable:
-        """Where the rows lie that refer to the subject, each once however many ways lead there."""
+        """Where the rows lie that refer to the subject, and their keys, each once however many ways lead there."""
         parts = []
         for path in paths:
             scope = self._scope(dataset, "d")
             above = _columns(self.subject.dataset, scope.join(path))
-            parts.append(
-                SQL("SELECT d.tableoid AS part, d.ctid AS place FROM {} AS d{} WHERE ({}) IN (TABLE subject)").format(
-                    table_name(dataset), scope.joined(path), above
-                )
-            )
+            query = "SELECT d.tableoid AS part, d.ctid AS place, {} FROM {} AS d{} WHERE ({}) IN (TABLE subject)"
+            own = (_columns(dataset, "d"), table_name(dataset), scope.joined(path))
+            parts.append(SQL(query).format(*own, above))
         return SQL(" UNION ").join(parts)
 
-    def _picked(self, dataset: Dataset, paths: Sequence[tuple[str, ...]]) -> Composable:
-        return SQL(
-            "SELECT h.part, h.place FROM ({}) AS h JOIN {} AS o ON o.tableoid = h.part AND o.ctid = h.place ORDER BY {}"
-        ).format(self._hanging(dataset, paths), table_name(dataset), _order(dataset, "o"))
-
-    def _heads(self, scope: Scope, picked: Composable) -> Iterator[tuple[str, str, tuple[Held, ...]]]:
+    def _heads(
+        self, scope: Scope, picked: Composable, hanging: Composable
+    ) -> Iterator[tuple[str, str, tuple[Held, ...]]]:
         """Of each row its place, its key, and the holds that cover it."""
         tests = list(self._tests(scope))
-        query = SQL("SELECT {}, {} FROM {} AS f{} WHERE (f.tableoid, f.ctid) IN ({}) ORDER BY {}").format(
+        query = SQL(
+            "SELECT {}, {} FROM {} AS f{} WHERE (f.tableoid, f.ctid) IN ({}) ORDER BY {}, f.tableoid, f.ctid"
+        ).format(
             _PLACE,
             _listed([key_text(scope.dataset, "f"), *(test for _, test in tests)]),
             table_name(scope.dataset),
             scope.joined(),
             picked,
-            _order(scope.dataset, "f"),
+            _columns(scope.dataset, "f"),
         )
-        for place, key, *covered in self._run(query):
+        for place, key, *covered in self._run(query, hanging):
             yield place, key, tuple(held for (held, _), yes in zip(tests, covered, strict=True) if yes)
 
     def _tests(self, scope: Scope) -> Iterator[tuple[Held, Composable]]:
@@ -208,11 +208,6 @@ def _listed(columns: Sequence[Composable]) -> Composed:
 
 def _columns(dataset: Dataset, alias: str) -> Composed:
     return _listed([SQL("{}.{}").format(Identifier(alias), Identifier(name)) for name in dataset.key])
-
-
-def _order(dataset: Dataset, alias: str) -> Composed:
-    """By key; one that is unique within partitions only does not tell all rows apart."""
-    return SQL("{}, {a}.tableoid, {a}.ctid").format(_columns(dataset, alias), a=Identifier(alias))
 
 
 class _Judge:
