@@ -117,7 +117,8 @@ class Look:
 
     def _told(self, dataset: Dataset, paths: tuple[tuple[str, ...], ...]) -> Told:
         hanging, rest = self._hanging(dataset, paths), Literal(self.subject.most or 0)
-        rows = SQL("SELECT part, place FROM hanging ORDER BY {}, part, place").format(_columns(dataset, "hanging"))
+        order = _listed([Identifier(f"key_{number}") for number in range(len(dataset.key))])
+        rows = SQL("SELECT part, place FROM hanging ORDER BY {}, part, place").format(order)
         total = self._run(SQL("SELECT count(*) FROM hanging"), hanging)[0][0]
         first = SQL("{} LIMIT {}").format(rows, Literal(self.subject.most))
         heads = list(self._heads(self._scope(dataset, "f"), first, hanging))
@@ -157,12 +158,12 @@ class Look:
     def _hanging(self, dataset: Dataset, paths: Sequence[tuple[str, ...]]) -> Composable:
         """Where the rows lie that refer to the subject, and their keys, each once however many ways lead there."""
         parts = []
+        own = [SQL("d.{} AS {}").format(Identifier(k), Identifier(f"key_{n}")) for n, k in enumerate(dataset.key)]
         for path in paths:
             scope = self._scope(dataset, "d")
             above = _columns(self.subject.dataset, scope.join(path))
             query = "SELECT d.tableoid AS part, d.ctid AS place, {} FROM {} AS d{} WHERE ({}) IN (TABLE subject)"
-            own = (_columns(dataset, "d"), table_name(dataset), scope.joined(path))
-            parts.append(SQL(query).format(*own, above))
+            parts.append(SQL(query).format(_listed(own), table_name(dataset), scope.joined(path), above))
         return SQL(" UNION ").join(parts)
 
     def _heads(
