@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lethe.anonymise.generalise import band, month, postcode, truncated, year
+from lethe.anonymise.generalise import band, month, postcode, year
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_bands(value: int | Decimal, width: int, edge: int | Decimal) -> None:
 
 
 def test_nothing_stays_nothing() -> None:
-    assert (band(None, 10), truncated(None, 3)) == (None, None)
+    assert (band(None, 10), month(None), postcode(None)) == (None, None, None)
 
 
 def test_what_cannot_be_is_refused() -> None:
@@ -52,8 +52,6 @@ def test_what_cannot_be_is_refused() -> None:
         band(1, 0)
     with pytest.raises(ValueError, match="lies in a band"):
         band(Decimal("NaN"), 10)
-    with pytest.raises(ValueError, match="expected 0 or more"):
-        truncated("a", -1)
 
 
 numbers = st.integers() | st.decimals(allow_nan=False, allow_infinity=False)
@@ -68,7 +66,6 @@ def test_dates_twice_are_the_same_as_once(value: date) -> None:
 @given(st.text(), st.integers(0, 6))
 def test_texts_twice_are_the_same_as_once(value: str, length: int) -> None:
     assert postcode(postcode(value, length), length) == postcode(value, length)
-    assert truncated(truncated(value, length), length) == truncated(value, length)
 
 
 @given(numbers, st.integers(1, 1000))
