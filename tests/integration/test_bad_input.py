@@ -133,7 +133,7 @@ def test_a_missing_schema_lethe_is_refused_with_the_command_that_prints_it(two: 
     )
 
 
-@pytest.mark.parametrize("what", ["SELECT ON customer", "USAGE ON SCHEMA lethe"])
+@pytest.mark.parametrize("what", ["SELECT ON customer", "SELECT ON lethe.store"])
 def test_a_permission_that_is_missing_already_for_the_plan_is_refused_with_its_remedy(two: Two, what: str) -> None:
     two.crm.run(f"REVOKE {what} FROM lethe_worker")
     message = two.fails_alone(StoreRefused)
