@@ -23,12 +23,16 @@ from lethe.errors import HoldError
 from lethe.model import Dataset, Policy
 from lethe.sql import queries
 from lethe.stores.postgres.connection import Connection, telling
-from lethe.stores.postgres.predicate import whole_rule
 
 _SQL = queries("holds")
 
 ALL = "*"
 """The key that stands for every row of a dataset, or for all that a rule would do."""
+
+
+def whole_rule(rule: str) -> str:
+    """Under which name a mirror has a hold on all that a rule would do; no dataset's name has a colon."""
+    return f"rule:{rule}"
 
 
 class Because(StrEnum):

@@ -36,11 +36,11 @@ from lethe.policy import load
 from lethe.state import Listed, State
 from lethe.stores import DataStore, open_store
 from lethe.stores.postgres.connection import Connection
-from lethe.stores.postgres.holds import Mirror
 from lethe.stores.postgres.outbox import Outbox
 
 if TYPE_CHECKING:
     from lethe.evidence.seal import Sealing
+    from lethe.stores.postgres.holds import Mirror
 
 STATE_CONNECTION = "lethe_state"
 
@@ -110,6 +110,8 @@ class Lethe:
 
     def mirror(self, store: str) -> Mirror:
         """The mirror of the holds in a store of the policy."""
+        from lethe.stores.postgres.holds import Mirror  # what acts on a store is loaded by who acts
+
         outbox = self.outbox(store)
         return Mirror(outbox.connection, outbox.require_open)
 
@@ -308,7 +310,7 @@ class Lethe:
 
         SubjectError when there is no such row; StoreError when the store cannot say.
         """
-        from lethe.stores.postgres import PostgresStore
+        from lethe.stores.postgres.store import PostgresStore
         from lethe.stores.postgres.subject import Subject
 
         store = self._store(dataset.store)

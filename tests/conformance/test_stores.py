@@ -22,7 +22,7 @@ from lethe.plan import finish_shard, make_plan
 from lethe.policy import load
 from lethe.stores import DataStore
 from lethe.stores.memory import Memory, MemoryStore, Row
-from lethe.stores.postgres import PostgresStore
+from lethe.stores.postgres.store import PostgresStore
 from support import Database, write_policy
 
 TODAY = date(2025, 3, 1)

@@ -24,9 +24,9 @@ from lethe.model import Delete, Plan, Policy, Reason, Receipt, Rule, Verdict, Wa
 from lethe.plan import finish_shard, make_plan
 from lethe.stores import DataStore
 from lethe.stores.memory import Memory, MemoryStore, Row, View, key_text
-from lethe.stores.postgres import PostgresStore
 from lethe.stores.postgres.predicate import Predicate, table_name
 from lethe.stores.postgres.predicate import key_text as key_sql
+from lethe.stores.postgres.store import PostgresStore
 from lethe.stores.postgres.subject import Subject
 from random_estate import KEYS, SCHEMA, Case, cases
 from support import Database, write_policy

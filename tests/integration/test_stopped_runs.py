@@ -2,7 +2,6 @@
 
 import random
 import subprocess
-import sys
 import time
 
 import pytest
@@ -73,7 +72,7 @@ def test_killed_at_random_moments_nothing_is_done_or_told_twice(open_lethe) -> N
 
 
 def test_so_it_is_over_several_shards(open_lethe, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["lethe.stores.postgres.survey"], "SHARD_ROWS", 100)
+    monkeypatch.setattr("lethe.stores.postgres.survey.SHARD_ROWS", 100)
     lethe = open_lethe(STATISTICS, BLOCKY.replace("(1, 100)", "(1, 300)") + TALLY)
     assert len(lethe.plan("ex-customers", NOW, "run").survey.shards) == 3
     assert kill_until_done(lethe, seed=2, rounds=3) >= 1
@@ -83,7 +82,7 @@ def test_so_it_is_over_several_shards(open_lethe, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("seed", range(3, 23))
 def test_many_kills(open_lethe, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    monkeypatch.setattr(sys.modules["lethe.stores.postgres.survey"], "SHARD_ROWS", [500, 1500, 250_000][seed % 3])
+    monkeypatch.setattr("lethe.stores.postgres.survey.SHARD_ROWS", [500, 1500, 250_000][seed % 3])
     lethe = open_lethe(STATISTICS, BLOCKY.replace("(1, 100)", "(1, 2000)") + TALLY)
     assert kill_until_done(lethe, seed, rounds=12) >= 6
 

@@ -1,7 +1,6 @@
 """Two runs at once share the work, and a hold that is placed meanwhile is honoured by the next batch."""
 
 import subprocess
-import sys
 import threading
 
 import pytest
@@ -26,7 +25,7 @@ from lethe.stores.postgres.apply import HOLDS_LOCK
 
 @pytest.mark.parametrize("shards", [1, 4])
 def test_two_runs_at_once_do_each_batch_once(open_lethe, monkeypatch: pytest.MonkeyPatch, shards: int) -> None:
-    monkeypatch.setattr(sys.modules["lethe.stores.postgres.survey"], "SHARD_ROWS", 400 // shards)
+    monkeypatch.setattr("lethe.stores.postgres.survey.SHARD_ROWS", 400 // shards)
     lethe = open_lethe(ACTIVITY, BLOCKY.replace("(1, 100)", "(1, 400)"))
     plan = approved(lethe)
     assert len(plan.survey.shards) == shards

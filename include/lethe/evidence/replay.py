@@ -187,7 +187,7 @@ def found_again(lethe: Lethe, store: str, erased: Iterable[Erased], now: datetim
 
 
 def _judged(lethe: Lethe, name: str, rule_name: str, keys: set[str], now: datetime) -> FoundAgain:
-    from lethe.stores.postgres import PostgresStore
+    from lethe.stores.postgres.store import PostgresStore
 
     rule = lethe.policy.rules.get(rule_name)
     if rule is None or rule.dataset.store != name:

@@ -40,7 +40,9 @@ Opener = Callable[[Store, Policy, str], DataStore]
 
 
 def _postgres(store: Store, policy: Policy, conninfo: str) -> DataStore:
-    from lethe.stores.postgres import PostgresStore  # the driver is loaded when a store is opened, not with the policy
+    from lethe.stores.postgres.store import (
+        PostgresStore,  # the driver is loaded when a store is opened, not with the policy
+    )
 
     return PostgresStore(store, policy, conninfo)
 

@@ -15,6 +15,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from lethe.deadlines import cutoff, next_day, start_of
 from lethe.decide import floor_end
+from lethe.holds import whole_rule
 from lethe.model import (
     NO_REASON,
     Anonymise,
@@ -294,11 +295,6 @@ def mirrored(holds: Holds, scope: Scope, reason: Reason) -> Iterator[tuple[Datas
 def hold_kind(reason: Reason) -> str:
     """The mirror's word for HELD or RESTRICTED."""
     return "held" if reason is Reason.HELD else "restricted"
-
-
-def whole_rule(rule: str) -> str:
-    """Under which name the mirror has a hold on all that a rule would do; no dataset's name has a colon."""
-    return f"rule:{rule}"
 
 
 def key_text(dataset: Dataset, alias: str) -> Composable:

@@ -13,6 +13,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from lethe.errors import SchemaMismatch
 from lethe.explain import Ending, Held, Judged, Row, Standing, Told, endings_of
+from lethe.holds import whole_rule
 from lethe.model import NO_REASON, Clock, Dataset, Floor, Kin, Policy, Reason, Relation, Rule
 from lethe.reach import above_of, below_of, datasets_of
 from lethe.stores.postgres.agree import Agreed
@@ -34,7 +35,6 @@ from lethe.stores.postgres.predicate import (
     table_name,
     undated_sql,
     under,
-    whole_rule,
 )
 from lethe.stores.postgres.verdicts import among_keys
 

@@ -13,11 +13,12 @@ import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from lethe.deadlines import cutoff, next_day, start_of
+from lethe.holds import whole_rule
 from lethe.model import Delete, Kin, Reason, Shard, Survey, Way
 from lethe.reach import changed_by, conditions_of, datasets_of, lost_holds
 from lethe.stores.postgres.apply import one
 from lethe.stores.postgres.live import Part
-from lethe.stores.postgres.predicate import Predicate, Question, key_text, link, table_name, whole_rule
+from lethe.stores.postgres.predicate import Predicate, Question, key_text, link, table_name
 
 INDEX_SHARE = 0.1
 """Below this share of due rows the clock's index finds them faster than reading the table in order."""

@@ -1,0 +1,167 @@
+"""A PostgreSQL database as a store: set-based SQL, evidence in the same transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from time import monotonic
+from types import TracebackType
+from typing import Self
+
+from psycopg import errors
+
+from lethe.errors import Stale, StoreRefused
+from lethe.evidence.leaf import purge_leaf
+from lethe.explain import Told
+from lethe.model import Done, Plan, Policy, Reason, Receipt, Remaining, Rule, Shard, Store, Survey, Way
+from lethe.plan import finish_shard
+from lethe.sql import queries
+from lethe.stores.postgres.agree import Agreed, agree
+from lethe.stores.postgres.apply import SQL_BATCH, Pace, Work, apply_range, finish, one, read_holds
+from lethe.stores.postgres.connection import Connection, telling
+from lethe.stores.postgres.drop import apply_partition, put_back, try_to_put_back
+from lethe.stores.postgres.outbox import Outbox, rehearse
+from lethe.stores.postgres.predicate import Question
+from lethe.stores.postgres.purge import purge
+from lethe.stores.postgres.remaining import remaining
+from lethe.stores.postgres.subject import READS_ONLY, Look, Subject
+from lethe.stores.postgres.survey import survey
+from lethe.stores.postgres.verdicts import verdicts
+
+LOOK_AGAIN = 10.0
+"""Seconds after which a run that acts reads the live schema again: a foreign key may have been added meanwhile."""
+
+
+class PostgresStore:
+    """One PostgreSQL database (14 or later) under the rules of a policy; satisfies DataStore."""
+
+    def __init__(self, store: Store, policy: Policy, conninfo: str) -> None:
+        self.store = store
+        self.policy = policy
+        self.pace = Pace()
+        self._connection = Connection(store.name, conninfo)
+        self._work: Work | None = None
+        self._looked_at = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    @telling
+    def check(self, rule: Rule) -> tuple[str, ...]:
+        """Compare the live schema with the policy; SchemaMismatch, or the warnings."""
+        return self._agree(rule).warnings
+
+    @telling
+    def survey(self, rule: Rule, today: date, *, confirmed: bool) -> Survey:
+        """Count by reasons and cut into shards; changes nothing, but puts back partitions that a stopped run left."""
+        conn = self._connection.get()
+        self._question(rule, today, confirmed)  # first of all: do the policy and the schema agree?
+        store_id, epoch = self._identity(rule)
+        left = tuple(try_to_put_back(conn, rule))
+        found = survey(conn, self._question(rule, today, confirmed), store_id, epoch)
+        return replace(found, warnings=(*found.warnings, *left))
+
+    @telling
+    def apply(self, plan: Plan, shard: Shard, *, run: str) -> Receipt | None:
+        """Do the shard's next batch; Stale when the store or its schema is not what was planned for."""
+        conn, work = self._connection.get(), self._planned(plan, run)
+        if shard.way in (Way.BLOCKS, Way.INDEX) and not work.question.agreed.holds(work.rule.dataset, shard):
+            raise Stale(f"{work.where}: {shard.relation} is no longer a part of the table; plan again")
+        if shard.way is Way.PARTITION:
+            return apply_partition(conn, work, shard, self.pace)
+        if shard.way is Way.FINISH:
+            receipt = finish(conn, work, shard)
+            if receipt is not None and (tables := purge(conn, work)):
+                self._tell_purge(work, tables)
+            return receipt
+        return apply_range(conn, work, shard, self.pace)
+
+    @telling
+    def done(self, plan: Plan) -> Done:
+        """Sum up the plan's progress."""
+        place = {"epoch": plan.survey.epoch, "plan": plan.digest}
+        last = self._connection.get().execute(SQL_BATCH["progress"], {**place, "shard": finish_shard("").number})
+        finished = (last.fetchone() or (0, None, False))[2]
+        rows, reach, batches = one(self._connection.get(), SQL_BATCH["so_far"], place)
+        return Done(rows, reach, batches, finished)
+
+    @telling
+    def remaining(self, rule: Rule, today: date, *, confirmed: bool) -> Remaining:
+        """Count what is left by forward arithmetic, partitions on their way out included."""
+        return remaining(self._connection.get(), self._question(rule, today, confirmed))
+
+    @telling
+    def verdicts(self, rule: Rule, today: date, keys: Sequence[str], *, confirmed: bool) -> Mapping[Reason, int]:
+        """How many records with these keys are there, by combination of reasons; none of them is named."""
+        return verdicts(self._connection.get(), self._question(rule, today, confirmed), keys)
+
+    @telling
+    def explain(self, subject: Subject, today: date, confirmed: Collection[str]) -> tuple[Told, ...]:
+        """What runs on one row and on all that hangs on it; nothing when there is no such row. Changes nothing.
+
+        `confirmed` are the rules that may act.
+        """
+        conn = self._connection.get()
+        with conn.transaction():
+            conn.execute(READS_ONLY)
+
+            def ask(rule: Rule) -> Question:
+                return self._question(rule, today, rule.name in confirmed)
+
+            return tuple(Look(conn, self.policy, subject, read_holds(conn), ask).told())
+
+    def _tell_purge(self, work: Work, tables: int) -> None:
+        """VACUUM has no transaction to write it down in: it is told afterwards, or not at all."""
+        key = f"{work.plan.digest}/purge"
+        written = Outbox(self._connection)
+        written.write_once(key, lambda place: purge_leaf(work.plan, work.rule, place, work.run, tables=tables))
+
+    def _agree(self, rule: Rule) -> Agreed:
+        return agree(self._connection.get(), self.policy, rule)
+
+    def _question(self, rule: Rule, today: date, confirmed: bool) -> Question:
+        agreed = self._agree(rule)
+        self._identity(rule)
+        return Question(rule, agreed, today, confirmed, read_holds(self._connection.get()))
+
+    def _identity(self, rule: Rule) -> tuple[str, int]:
+        """The store's own id and epoch."""
+        try:
+            store_id, epoch = one(self._connection.get(), queries("schema")["identity"])
+        except (errors.UndefinedTable, errors.InsufficientPrivilege):
+            store_id = None
+        if store_id is None:
+            raise StoreRefused(
+                f"store {self.store.name}, rule {rule.name}: the schema lethe is missing or closed to this user; "
+                f"its owner runs what `lethe store grants {self.store.name}` prints"
+            )
+        return store_id, epoch
+
+    def _planned(self, plan: Plan, run: str) -> Work:
+        """The plan's work; the live schema and the store are looked at again every few seconds."""
+        known = self._work is not None and (self._work.plan.digest, self._work.run) == (plan.digest, run)
+        if self._work is None or not known or monotonic() > self._looked_at + LOOK_AGAIN:
+            self._work = self._look(plan, run)
+            self._looked_at = monotonic()
+        return self._work
+
+    def _look(self, plan: Plan, run: str) -> Work:
+        """The plan's work, after the live schema and the store were found to be those that were planned for."""
+        rule = self.policy.rules[plan.rule]
+        question = self._question(rule, plan.today, confirmed=True)
+        found = (*self._identity(rule), question.agreed.fingerprint)
+        planned = (plan.survey.store_id, plan.survey.epoch, plan.survey.fingerprint)
+        for what, now, then in zip(("store", "epoch", "schema"), found, planned, strict=True):
+            if now != then:
+                where = f"store {self.store.name}, rule {rule.name}"
+                raise Stale(f"{where}: the {what} is not the one that was planned for; plan again")
+        rehearse(self._connection.get())
+        work = Work(plan, question, self.store, run)
+        put_back(self._connection.get(), work)
+        return work
