@@ -72,7 +72,7 @@ def slowly(owner, name, seconds):
         return result
     setattr(owner, name, slow)
 
-slowly(apply, "seal", 0.012)
+slowly(apply, "seal", 0.02)
 drop.seal = apply.seal
 slowly(drop, "_detach", 0.1)
 slowly(log.Frontier, "extend", 0.02)
@@ -111,7 +111,7 @@ with Lethe.open(Path(policy), addresses.__getitem__) as lethe, closing(lethe.sea
 """
 
 TWICE = """
-import lethe.stores.postgres as store
+import lethe.stores.postgres.store as store
 from lethe.stores.postgres.apply import one
 
 seal, once, take = apply.seal, apply.apply_range, apply.take_shard

@@ -21,6 +21,7 @@ from lethe.evidence.note import SigningKey
 from lethe.model import Plan, Shard, Way
 from lethe.run import Lethe
 from lethe.sql import script
+from lethe.stores.postgres import survey
 from lethe.stores.postgres.grants import grants
 from sealing import RUN
 from support import EVIDENCE, ORIGIN, PASSWORDS, Database, write_policy
@@ -215,7 +216,6 @@ _KEYS: Mapping[str, Callable[[Due], frozenset[int]]] = {
 
 
 def _plan(made: Estate, blocks: int) -> None:
-    survey = sys.modules["lethe.stores.postgres.survey"]
     with made.open() as lethe, made.open("lethe_officer") as officer, patch.object(survey, "SHARD_ROWS", blocks):
         made.store.run(grants(lethe.policy, lethe.policy.stores["crm"]))
         made.plans = tuple(lethe.plan(rule, NOW, RUN) for rule in lethe.policy.rules)

@@ -87,12 +87,14 @@ def check_reads(rules: Sequence[tuple[Rule, Spot]], datasets: Mapping[str, Datas
 def _reads(rule: Rule, datasets: Mapping[str, Dataset]) -> Iterator[Column]:
     """The stored columns that a rule's verdict is read from, and those by which it gets there."""
     for dataset, ref in [*judged_by(rule), *((rule.dataset, ref) for ref in known_by(rule))]:
-        here = dataset
+        here: Dataset | None = dataset
         for name in ref.path:
-            relation = here.relations[name]
-            yield from ((*_table(here), own) for own, _ in relation.columns)
-            here = datasets[relation.to]
-        yield (*_table(here), ref.column)
+            relation = here.relations[name] if here else None
+            if here and relation:
+                yield from ((*_table(here), own) for own, _ in relation.columns)
+            here = datasets.get(relation.to) if relation else None  # one that is broken is told by itself
+        if here:
+            yield (*_table(here), ref.column)
 
 
 def touches(rule: Rule) -> Iterator[Column]:
