@@ -56,6 +56,10 @@ class Proxy:
         """Whether a client is connected."""
         return bool(self._open())
 
+    def amid(self) -> bool:
+        """Whether a transaction is open."""
+        return any(link.is_amid for link in self._open())
+
     def answered(self) -> None:
         """A COMMIT came through."""
         with self._lock:
@@ -105,6 +109,11 @@ class _Link:
         self._threads = [Thread(target=run, daemon=True) for run in (self._from_client, self._from_server)]
         self._left = len(self._threads)
         self._lock = Lock()
+
+    @property
+    def is_amid(self) -> bool:
+        """Whether a transaction was begun whose end the client has not heard of."""
+        return self._amid
 
     def start(self) -> None:
         """Hand on from now on, each message at once."""

@@ -8,12 +8,16 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 GRACE_SECONDS = 8.0
+
+
+_CHILDREN: list[subprocess.Popen[bytes]] = []
+"""They outlive whoever started them here: another view of the same environment may end them."""
 
 
 @dataclass
@@ -24,12 +28,11 @@ class Service:
     command: tuple[str, ...]
     log: Path
     pid_file: Path
-    _child: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self, environment: Mapping[str, str], directory: Path) -> None:
         """Start the program in a session of its own and write down which process leads it."""
         with self.log.open("wb") as log:
-            self._child = subprocess.Popen(
+            child = subprocess.Popen(
                 self.command,
                 cwd=directory,
                 env=dict(environment),
@@ -38,8 +41,9 @@ class Service:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        born = psutil.Process(self._child.pid).create_time()
-        self.pid_file.write_text(json.dumps({"pid": self._child.pid, "born": born}))
+        _CHILDREN.append(child)
+        born = psutil.Process(child.pid).create_time()
+        self.pid_file.write_text(json.dumps({"pid": child.pid, "born": born}))
 
     def leader(self) -> psutil.Process | None:
         """Return the process that the pid file names; None when it ended, even if its number is in use again."""
@@ -52,10 +56,9 @@ class Service:
         return process if same and alive(process) else None
 
     def forget(self) -> None:
-        """Remove the pid file of a process that has ended, and collect it if it was a child of ours."""
+        """Remove the pid file of a process that has ended, and collect those of our children that have."""
         self.pid_file.unlink(missing_ok=True)
-        if self._child is not None and self._child.poll() is not None:
-            self._child = None
+        _CHILDREN[:] = [child for child in _CHILDREN if child.poll() is None]
 
     def tail(self, lines: int = 15) -> str:
         """Return the last lines of the log, for an error message."""

@@ -242,12 +242,21 @@ class Fault:
     worker: int
 
 
+def at_it(slot: Slot, seconds: float = 5) -> None:
+    """Wait for a transaction to be met: on a busy machine a process takes its time to start."""
+    until = monotonic() + seconds
+    while slot.running() and not slot.proxy.amid() and monotonic() < until:
+        sleep(0.002)
+
+
 def kill_worker(crew: Crew, worker: Slot) -> None:
+    at_it(worker)
     worker.kill()
     worker.start()
 
 
 def kill_sealer(crew: Crew, worker: Slot) -> None:
+    at_it(crew.sealer)
     crew.sealer.kill()
     crew.sealer.start()
 
