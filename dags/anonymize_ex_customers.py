@@ -40,5 +40,4 @@ with DAG(
 ):
     chosen = sweep.select(tuple(rules))
     ended = [sweep.tell_sealing(), sweep.conclude()]
-    for rule in rules.values():
-        way.lay(rule, after=chosen, before=ended)
+    way.lay_all(rules, after=chosen, before=ended)

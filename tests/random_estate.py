@@ -253,7 +253,10 @@ def cases(draw: st.DrawFn) -> Case:
     """Any case of the family."""
     root = draw(st.sampled_from(["customers", "cases", "messages"]))
     datasets = _datasets(draw)
-    activity: dict[str, Any] = {"serves": ["R08"], "datasets": datasets, "rules": {"ends": _rule(draw, root, datasets)}}
+    rules = {"ends": _rule(draw, root, datasets)}
+    if root in WAITING and draw(st.sampled_from([True, False, False])):
+        rules = _with_one_that_goes_first(draw, root, datasets, rules["ends"])
+    activity: dict[str, Any] = {"serves": ["R08"], "datasets": datasets, "rules": rules}
     if floors := _floors(draw):
         activity["floors"] = floors
     day = st.sampled_from(DAYS) | st.dates(date(2022, 1, 1), date(2025, 12, 31))
@@ -369,6 +372,27 @@ def _rule(draw: st.DrawFn, root: str, datasets: dict[str, Any]) -> dict[str, Any
         "then": draw(st.sampled_from(["delete", "delete", *({"anonymise": fields} for fields in ANONYMISED)])),
         "limits": {"rows": 1_000_000, "share": "100%"},
     }
+
+
+WAITING = {"customers": ("cases", {"customer.status": "closed"}), "cases": ("messages", {})}
+"""By dataset whose rows can wait: the one whose rows hang on it, and what of it these are read from besides clocks."""
+
+
+def _with_one_that_goes_first(draw: st.DrawFn, root: str, datasets: dict[str, Any], ends: dict[str, Any]) -> Any:
+    """The rule takes away what another, over rows that hang on these, is read from: a status, or the way further up."""
+    of, when = WAITING[root]
+    cut = "status" if root == "customers" else datasets["cases"]["refers_to"]["customer"]["by"]
+    first = {
+        **ends,
+        "of": of,
+        "clock": "customer.ended_d" if of == "cases" else "case.customer.ended_d",
+        "when": when,
+        "then": draw(st.sampled_from([{"anonymise": {"name": "blank"}}, "delete"])),
+        "order": 1,
+    }
+    own = {name: value for name, value in ends["when"].items() if name != cut}
+    changed = {cut: "blank", **draw(st.sampled_from([{}, {"remark": "blank"}]))}
+    return {"first": first, "ends": {**ends, "when": own, "then": {"anonymise": changed}, "order": 2}}
 
 
 def _floors(draw: st.DrawFn) -> dict[str, Any]:

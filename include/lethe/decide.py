@@ -5,7 +5,7 @@ Pure. What a store does in SQL, for whole sets of rows, is tested against it wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import Literal
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from lethe.anonymise.changes import as_text, is_changed
 from lethe.deadlines import Moment, Unbounded, YearEnd, cutoff, fiscal_cutoff, local_date
-from lethe.model import Anonymise, Clock, Condition, Decision, Floor, Kin, Reason, Record, Rule
+from lethe.model import Anonymise, Change, Clock, Condition, Decision, Floor, Kin, Reason, Record, Rule
 
 
 def decide(
@@ -22,7 +22,8 @@ def decide(
     """The verdict of `rule` on `record` on the local date `today`, with all reasons.
 
     Never due when undated, future-dated, held, restricted, under a floor, outside the rule's condition, or while an
-    assumed period is unconfirmed. What must stay keeps the row that it follows, and those that follow it.
+    assumed period is unconfirmed. What must stay keeps the row that it follows, and those that follow it. What is still
+    to be done by way of a row keeps it until then.
     """
     reasons = _clock_reason(rule, record, today, zone)
     if not all(_matches(condition, record) for condition in rule.when):
@@ -32,8 +33,10 @@ def decide(
         reasons |= _protection(row, kin.dataset.held_when, kin.floors, today, zone, year_end)
     if rule.assumption is not None and not confirmed:
         reasons |= Reason.UNCONFIRMED
-    if isinstance(rule.action, Anonymise) and _is_done(rule.action, record, zone):
+    if isinstance(rule.action, Anonymise) and _is_done(rule.action.fields, record, zone):
         reasons |= Reason.DONE
+    if any(not each.fields or not _is_done(each.fields, row, zone) for each, row in record.dependents):
+        reasons |= Reason.NEEDED
     return Decision(reasons.verdict, reasons)
 
 
@@ -111,10 +114,10 @@ def _matches(condition: Condition, record: Record, *, unknown: bool = False) -> 
     return unknown if value is None else as_text(value) in condition.values
 
 
-def _is_done(action: Anonymise, record: Record, zone: ZoneInfo) -> bool:
+def _is_done(fields: Mapping[str, Change], record: Record, zone: ZoneInfo) -> bool:
     return all(
         is_changed(record.values.get(column), change, zone, redacted=column in record.redacted)
-        for column, change in action.fields.items()
+        for column, change in fields.items()
     )
 
 

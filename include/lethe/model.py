@@ -293,6 +293,20 @@ class Kin:
 
 
 @dataclass(frozen=True)
+class Dependent:
+    """Rows that another rule reaches through fields that this one takes away: a row waits until they are done.
+
+    `path` is the relations from such a row up to the one that waits. `fields` is what the other rule changes there;
+    empty where it deletes the row.
+    """
+
+    rule: str
+    dataset: Dataset
+    path: tuple[str, ...]
+    fields: Mapping[str, Change] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
 class Rule:
     """Clock, period and action for one dataset, with everything that can keep a row from it."""
 
@@ -316,6 +330,8 @@ class Rule:
     title: Mapping[str, str] = field(hash=False)
     since: Mapping[str, str] = field(default_factory=dict, hash=False)
     """What the period counts from, in words by language; empty when the data has a date of its own."""
+    dependents: tuple[Dependent, ...] = ()
+    """What still needs the fields that go, and so goes first."""
     receipts: Literal["subject"] | None = None
     """Whether a person can be given proof that their row went; None: its batches say how many, and nobody is known."""
     digest: str = ""
@@ -387,6 +403,7 @@ class Reason(IntFlag):
     CONDITION = 64
     UNCONFIRMED = 128
     DONE = 256
+    NEEDED = 512
 
     @property
     def verdict(self) -> Verdict:
@@ -416,6 +433,7 @@ class Record:
     kin: tuple[tuple[Kin, Record], ...] = ()
     redacted: frozenset[str] = frozenset()
     """Columns whose text is as it was left when it was redacted."""
+    dependents: tuple[tuple[Dependent, Record], ...] = ()
 
 
 # ---------------------------------------------------------------- plans and deeds

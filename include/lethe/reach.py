@@ -87,6 +87,9 @@ def references_of(policy: Policy, rule: Rule) -> Iterator[tuple[Dataset, ColumnR
     """Every column that the verdict is read from, with the dataset that the reference starts in."""
     yield from judged_by(rule)
     yield from ((rule.dataset, ref) for ref in known_by(rule))
+    for each in rule.dependents:
+        yield from ((each.dataset, ColumnRef(column)) for column in each.fields)
+        yield from ((each.dataset, ColumnRef(column, each.path)) for column in rule.dataset.key)
     for dataset in {each.name: each for each in (rule.dataset, *(kin.dataset for kin in kin_of(rule)))}.values():
         for path, above in above_of(policy, dataset):
             yield from ((dataset, ColumnRef(column, path)) for column in above.key)
@@ -149,5 +152,6 @@ def datasets_of(policy: Policy, rule: Rule) -> Iterator[Dataset]:
     """Every dataset that is touched or read, some more than once."""
     yield rule.dataset
     yield from (kin.dataset for kin in kin_of(rule))
+    yield from (each.dataset for each in rule.dependents)
     for dataset, ref in references_of(policy, rule):
         yield from along(policy, dataset, ref.path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, TaskGroup
 
@@ -13,6 +13,13 @@ from lethe_airflow import sweep
 
 DELETING = "retention_sweep"
 ANONYMISING = "anonymize_ex_customers"
+
+
+class Way(NamedTuple):
+    """Where a rule's way begins and ends."""
+
+    planned: Any
+    recorded: Any
 
 
 def dag_of(rule: Rule) -> str:
@@ -50,13 +57,22 @@ def shared(dag: str) -> dict[str, Any]:
     }
 
 
-def lay(rule: Rule, *, after: Any, before: Sequence[Any]) -> None:
-    """Lay a rule's own way, plan → gate → act → verify → record, between what chooses rules and what ends the run.
+def lay_all(rules: Mapping[str, Rule], *, after: Any, before: Sequence[Any]) -> None:
+    """Lay every rule's way; one whose rows wait for other rules is planned when these have ended, well or not."""
+    ways = {name: _lay(rule, after=after, before=before) for name, rule in rules.items()}
+    for name, rule in rules.items():
+        for first in {each.rule for each in rule.dependents} & set(ways):
+            ways[first].recorded >> ways[name].planned
+
+
+def _lay(rule: Rule, *, after: Any, before: Sequence[Any]) -> Way:
+    """A rule's own way, plan → gate → act → verify → record, between what chooses rules and what ends the run.
 
     Only act is expanded: Airflow 3.3 expands nothing within an expanded group, so there is a group for each rule.
     """
     with TaskGroup(rule.name, tooltip=f"{rule.obligation} {rule.title['en']}"):
-        planned = sweep.plan(rule.name)
+        trigger_rule = "all_done_min_one_success" if rule.dependents else "all_success"
+        planned = sweep.plan.override(trigger_rule=trigger_rule)(rule.name)
         passed = sweep.gate()
         asked = sweep.ask()
         acted = sweep.act.expand(piece=planned)
@@ -67,6 +83,7 @@ def lay(rule: Rule, *, after: Any, before: Sequence[Any]) -> None:
         acted >> verified
         [asked, verified] >> recorded
         recorded >> before
+    return Way(planned, recorded)
 
 
 def _schedule() -> AssetOrTimeSchedule:

@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from airflow.exceptions import ParamValidationError
 from airflow.sdk import TaskGroup
 from airflow.sdk.exceptions import AirflowFailException
 
-from lethe.model import Anonymise, Delete
+from lethe.model import Anonymise, Delete, Dependent
 from lethe_airflow import seal, way
 from lethe_airflow.sweep import SWEEP_AT, policy, refuse_unknown
 
@@ -223,3 +224,19 @@ def test_dag_files_are_wiring(file: Path) -> None:
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     words = source.replace(tree.body[0].value.value, "")
     assert not [word for word in ("SELECT ", "DELETE FROM", "UPDATE ", "INSERT ") if word in words]
+
+
+def test_a_rule_whose_rows_wait_for_another_is_planned_when_that_one_has_ended() -> None:
+    from airflow.sdk import DAG
+
+    from lethe_airflow import sweep
+
+    first, second = list(way.rules_of(way.ANONYMISING).values())[:2]
+    waits = replace(second, dependents=(Dependent(first.name, first.dataset, ("case",)),))
+    with DAG("waits"):
+        chosen, ended = sweep.select((first.name, waits.name)), sweep.conclude()
+        way.lay_all({rule.name: rule for rule in (waits, first)}, after=chosen, before=[ended])
+    planned = chosen.operator.dag.get_task(f"{waits.name}.plan")
+    assert planned.upstream_task_ids == {"select", f"{first.name}.record"}
+    assert planned.trigger_rule == "all_done_min_one_success"
+    assert chosen.operator.dag.get_task(f"{first.name}.plan").trigger_rule == "all_success"

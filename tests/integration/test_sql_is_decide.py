@@ -64,7 +64,7 @@ class Bench:
         run = self.connection.execute
         for table in KEYS:
             run(sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS follows").format(sql.Identifier(table)))
-        run(f"TRUNCATE {', '.join(KEYS)}, lethe.hold, lethe.progress, lethe.outbox")
+        run(f"TRUNCATE {', '.join(KEYS)}, lethe.hold, lethe.progress, lethe.outbox, lethe.redacted")
         for table, rows in memory.tables.items():
             self._copy(table, rows)
         for constraint in case.constraints():

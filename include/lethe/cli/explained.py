@@ -56,6 +56,7 @@ _EN = {
     "hold system": "{kind}: {conditions}, as the system says",
     "hold rule": "{kind}: a hold on all that {rule} would do",
     "hold kin": "{kind}: by a row that shares its fate",
+    "needed": "waits for {rules}, which still reach other rows by way of it",
     "with": "{rule}, with {leader}",
     "now": "now, by {rule}: {change}",
     "from": "from {day}, by {rule}: {change}",
@@ -90,6 +91,7 @@ _NB = {
     "hold system": "{kind}: {conditions}, ifølge systemet selv",
     "hold rule": "{kind}: sperre på alt regelen {rule} ville gjort",
     "hold kin": "{kind}: på grunn av en rad som deler dens skjebne",
+    "needed": "venter på {rules}, som fortsatt når andre rader gjennom den",
     "with": "{rule}, sammen med {leader}",
     "now": "nå, av {rule}: {change}",
     "from": "fra {day}, av {rule}: {change}",
@@ -187,6 +189,9 @@ class _Text:
             yield f"  {only_words(judged.ending.rule, self._lang)}"
         if Reason.UNCONFIRMED in judged.reasons:
             yield f"  {assumed_words(judged.ending.rule, self._policy, self._lang)}"
+        if Reason.NEEDED in judged.reasons:
+            rules = sorted({each.rule for each in judged.ending.rule.dependents})
+            yield f"  {self._say('needed', rules=', '.join(rules))}"
         yield from (f"  {self._standing(each, told)}" for each in once(judged.floors))
         for kind in (Reason.HELD, Reason.RESTRICTED):
             words = {"kind": self._reasons(kind)[0], "rule": judged.ending.rule.name}

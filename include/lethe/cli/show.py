@@ -20,6 +20,7 @@ _REASONS = {
     Reason.FUTURE: "future-dated",
     Reason.CONDITION: "condition not met",
     Reason.UNCONFIRMED: "assumption not confirmed",
+    Reason.NEEDED: "needed by another rule first",
 }
 _WAYS = {
     Way.PARTITION: ("partition dropped whole", "partitions dropped whole"),

@@ -10,7 +10,7 @@ LANGUAGES: Mapping[str, str] = {"nb": "Norsk", "en": "English"}
 
 REASONS = (
     Reason.NOT_DUE, Reason.HELD, Reason.RESTRICTED, Reason.FLOOR, Reason.UNDATED, Reason.FUTURE, Reason.CONDITION,
-    Reason.UNCONFIRMED,
+    Reason.UNCONFIRMED, Reason.NEEDED,
 )  # fmt: skip
 WAYS = (Way.PARTITION, Way.INDEX, Way.BLOCKS)
 
@@ -111,6 +111,7 @@ _EN = {
     "reason 32": "statutory floor",
     "reason 64": "condition not met",
     "reason 128": "assumption not confirmed",
+    "reason 512": "needed by another rule first",
     "way partition": "partitions dropped whole",
     "way index": "ranges of the clock's index",
     "way blocks": "ranges of blocks",
@@ -212,6 +213,7 @@ _NB = {
     "reason 32": "lovpålagt oppbevaring",
     "reason 64": "vilkår ikke oppfylt",
     "reason 128": "antakelse ikke bekreftet",
+    "reason 512": "en annen regel trenger den først",
     "way partition": "hele partisjoner fjernes",
     "way index": "intervaller i datokolonnens indeks",
     "way blocks": "områder av blokker",

@@ -10,8 +10,7 @@ from lethe.model import Anonymise, Dataset, Rule
 from lethe.policy.format import ActivityFile
 from lethe.policy.kinds import many
 from lethe.policy.problems import Spot, one_of
-from lethe.policy.rules import place_of_fields
-from lethe.reach import changed_by, judged_by, known_by
+from lethe.reach import changed_by
 
 Activities = Sequence[tuple[Spot, ActivityFile]]
 Column = tuple[str, str, str, str]
@@ -69,32 +68,6 @@ def check_order(rules: Sequence[tuple[Rule, Spot]]) -> None:
         if shared and not ordered:
             text = f"found no order between it and {first.name}, which also touches {shared}, expected order: in both"
             spot.report(text, key=True)
-
-
-def check_reads(rules: Sequence[tuple[Rule, Spot]], datasets: Mapping[str, Dataset]) -> None:
-    """What one rule changes, no other is read from: it would be judged by a value that means something else by then."""
-    read = {rule.name: set(_reads(rule, datasets)) for rule, _ in rules}
-    for rule, spot in rules:
-        for column in sorted(touches(rule)) if isinstance(rule.action, Anonymise) else ():
-            readers = [other.name for other, _ in rules if other.name != rule.name and column in read[other.name]]
-            if readers:
-                text = f"found a column that {readers[0]} is read from, expected one that no other rule needs"
-                (place_of_fields(spot / "then") / column[3]).report(
-                    f"{text}: keep what it needs in a column of its own"
-                )
-
-
-def _reads(rule: Rule, datasets: Mapping[str, Dataset]) -> Iterator[Column]:
-    """The stored columns that a rule's verdict is read from, and those by which it gets there."""
-    for dataset, ref in [*judged_by(rule), *((rule.dataset, ref) for ref in known_by(rule))]:
-        here: Dataset | None = dataset
-        for name in ref.path:
-            relation = here.relations[name] if here else None
-            if here and relation:
-                yield from ((*_table(here), own) for own, _ in relation.columns)
-            here = datasets.get(relation.to) if relation else None  # one that is broken is told by itself
-        if here:
-            yield (*_table(here), ref.column)
 
 
 def touches(rule: Rule) -> Iterator[Column]:

@@ -18,6 +18,7 @@ from lethe.model import (
     ColumnRef,
     Condition,
     Dataset,
+    Dependent,
     Floor,
     Kin,
     Organisation,
@@ -28,7 +29,8 @@ from lethe.model import (
 )
 
 _WORDS_ONLY = frozenset(
-    {"title", "since", "digest", "activity", "personal_data", "law", "dataset", "followers", "leaders", "floors"}
+    {"title", "since", "digest", "activity", "personal_data", "law", "dataset"}
+    | {"followers", "leaders", "dependents", "floors"}
 )
 
 
@@ -45,6 +47,7 @@ def rule_digest(
             "dataset": _dataset(rule.dataset, _references(rule), datasets),
             "followers": [_kin(kin, datasets) for kin in rule.followers],
             "leaders": [_kin(kin, datasets) for kin in rule.leaders],
+            "dependents": [_dependent(each, datasets) for each in rule.dependents],
             "floors": _floors(rule.floors),
             "rule": {field.name: _plain(getattr(rule, field.name)) for field in _meaning(rule)},
         }
@@ -59,7 +62,8 @@ def policy_digest(policy: Policy) -> str:
 def policy_text(policy: Policy) -> str:
     """Everything the files say in canonical JSON (RFC 8785): what the policy's digest is made of."""
     parts = {field.name: _plain(getattr(policy, field.name)) for field in fields(policy)}
-    parts["rules"] = {name: {**_plain(rule), "followers": [], "leaders": []} for name, rule in policy.rules.items()}
+    worked_out: dict[str, Any] = {"followers": [], "leaders": [], "dependents": []}
+    parts["rules"] = {name: {**_plain(rule), **worked_out} for name, rule in policy.rules.items()}
     parts["activities"] = {name: _activity(activity) for name, activity in policy.activities.items()}
     return rfc8785.dumps({name: part for name, part in parts.items() if name not in ("digest", "warnings")}).decode()
 
@@ -125,6 +129,11 @@ def _kin(kin: Kin, datasets: Mapping[str, Dataset]) -> Any:
         "kin": [_kin(each, datasets) for each in kin.kin],
         "others": [_kin(each, datasets) for each in kin.others],
     }
+
+
+def _dependent(dependent: Dependent, datasets: Mapping[str, Dataset]) -> Any:
+    refs = [ColumnRef("", dependent.path)]
+    return {"dataset": _dataset(dependent.dataset, refs, datasets), "fields": _plain(dependent.fields)}
 
 
 def _floors(floors: Iterable[Floor]) -> list[Any]:

@@ -13,11 +13,11 @@ from lethe.policy.coverage import (
     check_activity,
     check_obligations,
     check_order,
-    check_reads,
     warn_of_gaps,
     warn_of_old_law,
 )
 from lethe.policy.datasets import DatasetSource, Estate, read_zone, resolve_datasets
+from lethe.policy.dependents import check_reads, dependents_of
 from lethe.policy.digest import policy_digest, rule_digest
 from lethe.policy.format import (
     ActivityFile,
@@ -80,7 +80,8 @@ def resolve(sources: Sources, problems: Problems) -> Policy | None:
         return None
     warn_of_old_law(sources.readable())
     warn_of_gaps(sources.readable(), [rule for rule, _ in rules])
-    by_name = {rule.name: rule for rule, _ in rules}
+    known = [rule for rule, _ in rules]
+    by_name = {r.name: replace(r, dependents=dependents_of(r, known, estate.datasets)) for r in known}
     return _sealed(
         Policy(organisation, stores, activities, estate.datasets, by_name, floors, "", problems.warning_lines())
     )

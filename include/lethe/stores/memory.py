@@ -29,6 +29,7 @@ from lethe.model import (
     Change,
     ColumnRef,
     Dataset,
+    Dependent,
     Done,
     Kin,
     Plan,
@@ -250,7 +251,17 @@ class View:
         """Every row of the rule's dataset as decide() wants it."""
         for row in self.memory.tables[rule.dataset.name]:
             record = self._record(rule.dataset, row, rule.followers, rule.leaders)
-            yield row, replace(record, holds=record.holds | self._holds_on(f"rule:{rule.name}", "*"))
+            dependents = tuple(self._dependents(rule, row))
+            held = record.holds | self._holds_on(f"rule:{rule.name}", "*")
+            yield row, replace(record, holds=held, dependents=dependents)
+
+    def _dependents(self, rule: Rule, row: Row) -> Iterator[tuple[Dependent, Record]]:
+        for each in rule.dependents:
+            steps = [each.dataset, *along(self.policy, each.dataset, each.path)]
+            rows = [row]
+            for below, name in reversed(list(zip(steps, each.path, strict=False))):
+                rows = [child for parent in rows for child in self.referring(below, below.relations[name], parent)]
+            yield from ((each, self._record(each.dataset, child)) for child in rows)
 
     def along(self, rule: Rule, rows: list[Row]) -> dict[str, list[Row]]:
         """What goes when `rows` go, by following dataset; each row once, however many ways lead to it."""

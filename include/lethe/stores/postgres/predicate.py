@@ -24,6 +24,7 @@ from lethe.model import (
     ColumnRef,
     Condition,
     Dataset,
+    Dependent,
     Floor,
     Kin,
     Reason,
@@ -195,6 +196,7 @@ class Predicate:
             Reason.CONDITION: self._condition(rule.when),
             Reason.UNCONFIRMED: NEVER if rule.assumption is None or question.confirmed else SQL("true"),
             Reason.DONE: self._done(),
+            Reason.NEEDED: self._needed(),
         }
         reasons |= protection(question, self.scope, rule.floors, rule.followers, rule.leaders)
         return reasons | dict.fromkeys(question.holds.whole.get(whole_rule(rule.name), NO_REASON), SQL("true"))
@@ -221,13 +223,38 @@ class Predicate:
         action = self.question.rule.action
         if not isinstance(action, Anonymise):
             return NEVER
-        return SQL("({})").format(_all(self._is_changed(name, change) for name, change in action.fields.items()))
+        return done(self.scope, action.fields)
 
-    def _is_changed(self, name: str, change: Change) -> Composable:
-        agreed, dataset, column = self.question.agreed, self.question.rule.dataset, self.scope.column(ColumnRef(name))
-        if isinstance(change, Redact):
-            return is_redacted(column, dataset.name, key_text(dataset, self.scope.alias), name)
-        return is_changed(column, agreed.table(dataset).columns[name], change, agreed.policy.organisation.zone)
+    def _needed(self) -> Composable:
+        """Something hangs on the row that another rule still has to reach through it."""
+        return _any(
+            _some(
+                scope, linked, SQL("NOT {}").format(done(scope, dependent.fields)) if dependent.fields else SQL("true")
+            )
+            for dependent, scope, linked in dependent_scopes(self.scope, self.question.rule)
+        )
+
+
+def done(scope: Scope, fields: Mapping[str, Change]) -> Composable:
+    """Every field holds what its change makes of it."""
+    return SQL("({})").format(_all(_is_changed(scope, name, change) for name, change in fields.items()))
+
+
+def _is_changed(scope: Scope, name: str, change: Change) -> Composable:
+    dataset, column = scope.dataset, scope.column(ColumnRef(name))
+    if isinstance(change, Redact):
+        return is_redacted(column, dataset.name, key_text(dataset, scope.alias), name)
+    of = scope.agreed.table(dataset).columns[name]
+    return is_changed(column, of, change, scope.agreed.policy.organisation.zone)
+
+
+def dependent_scopes(scope: Scope, rule: Rule) -> Iterator[tuple[Dependent, Scope, Composable]]:
+    """What still needs a row of the scope, each under an alias of its own, with how it hangs on that row."""
+    for number, dependent in enumerate(rule.dependents):
+        inner = Scope(scope.agreed, dependent.dataset, f"{scope.alias}d{number}")
+        *way, last = dependent.path
+        below = scope.agreed.owner(dependent.dataset, ColumnRef("", tuple(way)))
+        yield dependent, inner, link(below.relations[last], inner.join(tuple(way)), scope.alias)
 
 
 _OF_CLOCK = Reason.UNDATED | Reason.FUTURE | Reason.NOT_DUE

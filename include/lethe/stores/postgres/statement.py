@@ -15,6 +15,7 @@ from lethe.stores.postgres.predicate import (
     Predicate,
     Question,
     Scope,
+    dependent_scopes,
     key_text,
     link,
     plain,
@@ -85,7 +86,7 @@ def _cast(clock_type: str) -> str:
 def is_plain(predicate: Predicate) -> bool:
     """Whether a row's verdict and fate are its own alone: then one statement judges and acts."""
     rule = predicate.question.rule
-    return not (predicate.joins or rule.followers or rule.leaders or redactions_of(rule))
+    return not (predicate.joins or rule.followers or rule.leaders or rule.dependents or redactions_of(rule))
 
 
 def redactions_of(rule: Rule) -> Mapping[str, Redact]:
@@ -111,6 +112,12 @@ def locks(predicate: Predicate, where: Range) -> Iterator[Composed]:
     yield from _join_locks(predicate.scope, rows)
     yield from _kin_locks(question, rows, rule.followers, down=True)
     yield from _kin_locks(question, rows, rule.leaders, down=False)
+    for _, scope, linked in dependent_scopes(Scope(question.agreed, rule.dataset, "p"), rule):
+        yield SQL(
+            "SELECT count(*) FROM (SELECT FROM {} AS {}{} JOIN ({}) AS p ON {} FOR SHARE OF {}) AS locked"
+        ).format(
+            table_name(scope.dataset), Identifier(scope.alias), scope.joined(), rows, linked, Identifier(scope.alias)
+        )
 
 
 def _kin_locks(question: Question, below: Composable, kin: tuple[Kin, ...], *, down: bool) -> Iterator[Composed]:
