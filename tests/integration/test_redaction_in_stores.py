@@ -127,6 +127,19 @@ def test_what_was_redacted_is_done_and_what_is_written_anew_is_due_again(lethe: 
     assert notes(lethe)[7].endswith("'ferdig' Ring [telefon].")
 
 
+def test_a_text_of_nobody_known_is_deleted_and_not_taken_for_redacted(lethe: Lethe) -> None:
+    lethe.database.run(
+        "UPDATE customer SET name = CASE id WHEN 7 THEN NULL ELSE ' - ' END, company_id = NULL WHERE id IN (7, 8)"
+    )
+    plan = approved(lethe)
+    assert act(lethe, plan) == 60
+    assert (notes(lethe)[7], notes(lethe)[8]) == ("[slettet]", "[slettet]")
+    assert notes(lethe)[9].endswith("'ferdig'")
+    lethe.finish(plan.digest, NOW, "run")
+    lethe.record(plan.rule, "run", digest=plan.digest)
+    assert lethe.plan("ex-customers", NOW, "run").survey.of(Verdict.DUE) == 0
+
+
 def test_a_held_row_keeps_its_text_to_the_letter(lethe: Lethe) -> None:
     before = notes(lethe)[7]
     lethe.database.run("INSERT INTO lethe.hold VALUES ('customers', '7', 'held')")

@@ -11,9 +11,12 @@ from lethe.anonymise.find import Finder
 from lethe.anonymise.subject import Identifiers
 from lethe.model import ColumnRef, Redact
 
+OF_NOBODY = "[slettet]"
+"""What is left of a text where no name of its data subject is known: nobody could be found in it, so all of it goes."""
+
 
 def redacted(text: str, change: Redact, value: Callable[[ColumnRef], Any]) -> str:
-    """The text as it may stay; `value` gives what a column holds."""
+    """The text as it may stay, OF_NOBODY where nothing says whom to look for; `value` gives what a column holds."""
 
     def known(refs: tuple[ColumnRef, ...]) -> tuple[str, ...]:
         return tuple(str(found) for ref in refs if (found := value(ref)) is not None)
@@ -24,7 +27,7 @@ def redacted(text: str, change: Redact, value: Callable[[ColumnRef], Any]) -> st
         phones=known(change.phones),
         addresses=known(change.addresses),
     )
-    return redact_stored(text, _finder(subject)).text
+    return redact_stored(text, _finder(subject)).text if subject.names else OF_NOBODY
 
 
 @lru_cache(maxsize=256)
