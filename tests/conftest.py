@@ -133,7 +133,7 @@ def open_lethe(new_database: Callable[..., Database], tmp_path: Path) -> Iterato
     """Opens Lethe over one PostgreSQL store named `crm` and a policy of one activity, written by the test in YAML.
 
     `lethe.database` is the store's database; its tables are made by `schema`, and the worker gets what
-    `lethe store grants` prints. `lethe.state_database` is lethe_state.
+    `lethe store grants` prints. `lethe.state_database` is lethe_state, `lethe.papers` the folder of documents.
     """
     opened = []
 
@@ -141,14 +141,16 @@ def open_lethe(new_database: Callable[..., Database], tmp_path: Path) -> Iterato
         store, state = new_database(), new_database(state=True)
         store.run(schema)
         policy_dir = write_policy(tmp_path / f"policy-{len(opened)}", activity, evidence)
-        addresses = {"crm": store.conninfo(role), "lethe_state": state.conninfo(role)}
+        papers = tmp_path / f"papers-{len(opened)}"
+        papers.mkdir()
+        addresses = {"crm": store.conninfo(role), "lethe_state": state.conninfo(role), "papers": f"file://{papers}"}
         if evidence:
             log = new_database(log=True)
             addresses["lethe_evidence"] = log.conninfo("lethe_sealer")
-        lethe = Lethe.open(policy_dir, addresses.__getitem__)
+        lethe = Lethe.open(policy_dir, addresses.__getitem__, url=addresses.__getitem__)
         store.run(grants(lethe.policy, lethe.policy.stores["crm"]))
         lethe.database, lethe.state_database, lethe.policy_dir = store, state, policy_dir
-        lethe.addresses = addresses
+        lethe.addresses, lethe.papers = addresses, papers
         if evidence:
             lethe.log_database = log
         opened.append(lethe)

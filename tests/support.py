@@ -77,6 +77,8 @@ evidence:
 STORES = """
 stores:
   crm: {kind: postgres, connection: crm, title: {nb: Kunder, en: Customers}, backups: P35D}
+documents:
+  papers: {connection: papers, title: {nb: Dokumenter, en: Documents}, backups: P35D}
 """
 HEAD = """
 activity: customers

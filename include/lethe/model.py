@@ -90,6 +90,24 @@ class Store:
 
 
 @dataclass(frozen=True)
+class DocumentStore:
+    """A folder or bucket with documents that rows name; `backups` as of a store."""
+
+    name: str
+    connection: str
+    title: Mapping[str, str]
+    backups: Period | None
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Where the documents lie that a column names, and whether one that is not there stops the rule."""
+
+    store: str
+    missing: Literal["refuse", "accept"] = "refuse"
+
+
+@dataclass(frozen=True)
 class ColumnRef:
     """A column of a dataset, or of one it refers to: `path` names the relations to follow, first to last."""
 
@@ -145,6 +163,8 @@ class Dataset:
     """Values in the store itself that mean a legal hold."""
     triggers: tuple[str, ...] = ()
     """Triggers of the table that are known to do nothing a deletion would have to answer for."""
+    documents: Mapping[str, Documents] = field(default_factory=dict, hash=False)
+    """Where documents lie that the rows name, by the column with their paths: they go with the row."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +221,13 @@ class Put:
     """The field gets this constant, None for NULL."""
 
     value: str | None
+
+
+@dataclass(frozen=True)
+class Drop(Put):
+    """The document that the field names goes, and the field is emptied."""
+
+    value: None = None
 
 
 @dataclass(frozen=True)
@@ -378,6 +405,7 @@ class Policy:
     floors: Mapping[str, Floor]
     digest: str
     warnings: tuple[str, ...] = ()
+    documents: Mapping[str, DocumentStore] = field(default_factory=dict)
 
 
 # ---------------------------------------------------------------- verdicts
@@ -562,3 +590,10 @@ class Remaining:
     rows: int
     detached: tuple[str, ...] = ()
     """Partitions taken off the table whose fate is not sealed."""
+    documents: int = 0
+    """Documents that were to be deleted and whose fate is not sealed."""
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing is left."""
+        return not (self.rows or self.detached or self.documents)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lethe.model import Anonymise, Clock, ColumnRef, Condition, Dataset, Floor, Kin, Policy, Relation, Rule
+from lethe.model import Anonymise, Clock, ColumnRef, Condition, Dataset, Drop, Floor, Kin, Policy, Relation, Rule
 
 
 def followers_of(rule: Rule) -> Iterator[Kin]:
@@ -20,6 +20,22 @@ def changed_by(rule: Rule) -> Iterator[Dataset]:
     """The rule's own dataset and all that follow it, parents first."""
     yield rule.dataset
     yield from (kin.dataset for kin in followers_of(rule))
+
+
+def documents_of(rule: Rule) -> Iterator[tuple[Dataset, str]]:
+    """The columns whose documents go when the rule acts, with the dataset that they are of."""
+    if isinstance(rule.action, Anonymise):
+        drops = (name for name, change in rule.action.fields.items() if isinstance(change, Drop))
+        yield from ((rule.dataset, name) for name in drops)
+    else:
+        yield from ((dataset, name) for dataset in changed_by(rule) for name in sorted(dataset.documents))
+
+
+def naming(policy: Policy, rule: Rule) -> Iterator[tuple[Dataset, str]]:
+    """Every column that can name a document of the folders that the rule deletes from, with its dataset."""
+    folders = {dataset.documents[column].store for dataset, column in documents_of(rule)}
+    for dataset in policy.datasets.values():
+        yield from ((dataset, column) for column, each in sorted(dataset.documents.items()) if each.store in folders)
 
 
 def kin_of(rule: Rule) -> Iterator[Kin]:

@@ -37,6 +37,7 @@ from lethe.state import Listed, State
 from lethe.stores import DataStore, open_store
 from lethe.stores.postgres.connection import Connection
 from lethe.stores.postgres.outbox import Outbox
+from lethe.urls import url_from_environment
 
 if TYPE_CHECKING:
     from lethe.evidence.seal import Sealing
@@ -59,9 +60,14 @@ class Lethe:
     """A policy at work: opens stores as they are needed, closes them at the end."""
 
     def __init__(
-        self, policy: Policy, conninfo: Callable[[str], str], environment: Mapping[str, str] = os.environ
+        self,
+        policy: Policy,
+        conninfo: Callable[[str], str],
+        environment: Mapping[str, str] = os.environ,
+        url: Callable[[str], str] = url_from_environment,
     ) -> None:
-        self.policy = policy
+        """As open(), over a policy that is read."""
+        self.policy, self._url = policy, url
         self._conninfo, self._environment = conninfo, environment
         self._stores: dict[str, DataStore] = {}
         self._outboxes: dict[str, Outbox] = {}
@@ -69,13 +75,18 @@ class Lethe:
 
     @classmethod
     def open(
-        cls, policy_dir: Path, conninfo: Callable[[str], str], environment: Mapping[str, str] = os.environ
+        cls,
+        policy_dir: Path,
+        conninfo: Callable[[str], str],
+        environment: Mapping[str, str] = os.environ,
+        url: Callable[[str], str] = url_from_environment,
     ) -> Self:
         """Read the policy from a directory; `conninfo` turns a connection id into a libpq connection string.
 
-        `environment` says where the evidence has its directory outside, if the policy has it sealed.
+        `url` turns the id of a folder of documents into its URL. `environment` says where the evidence has its
+        directory outside, if the policy has it sealed.
         """
-        return cls(load(policy_dir), conninfo, environment)
+        return cls(load(policy_dir), conninfo, environment, url)
 
     def __enter__(self) -> Self:
         return self
@@ -172,7 +183,7 @@ class Lethe:
     def _store(self, name: str) -> DataStore:
         if name not in self._stores:
             store = self.policy.stores[name]
-            self._stores[name] = open_store(store, self.policy, self._conninfo(store.connection))
+            self._stores[name] = open_store(store, self.policy, self._conninfo(store.connection), self._url)
         return self._stores[name]
 
     def today(self, now: datetime) -> date:
@@ -285,7 +296,7 @@ class Lethe:
             self.record(plan.rule, run, digest=digest, failed=True)
             raise
         remaining = self.verify(digest, run)
-        self.record(plan.rule, run, digest=digest, failed=bool(remaining.rows or remaining.detached))
+        self.record(plan.rule, run, digest=digest, failed=not remaining.is_nothing)
         return remaining
 
     def done(self, digest: str) -> Done:

@@ -1,4 +1,4 @@
-"""Airflow's connections, from whatever secrets backend, as libpq connection strings and as the URLs of anchors."""
+"""Airflow's connections, from whatever secrets backend, as libpq connection strings and as URLs."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def conninfo(connection_id: str) -> str:
     )
 
 
-def anchor_address(connection_id: str) -> str:
-    """The URL of the anchor that an Airflow connection reaches; Airflow's own error when there is none of that id."""
-    from lethe.evidence.anchors.address import anchor_address_from_parts
+def url(connection_id: str) -> str:
+    """The URL that an Airflow connection leads to; Airflow's own error when there is none of that id."""
+    from lethe.urls import url_from_parts
 
     found = Connection.get(connection_id)
     parts = Parts(
@@ -37,4 +37,4 @@ def anchor_address(connection_id: str) -> str:
         schema=found.schema,
         extra=found.extra_dejson,
     )
-    return anchor_address_from_parts(connection_id, parts)
+    return url_from_parts(connection_id, parts)

@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from lethe import clock
 from lethe.run import Lethe
-from lethe_airflow.connections import anchor_address
+from lethe_airflow.connections import url
 from lethe_airflow.sweep import SWEEP_AT, lethe_at_work, policy
 
 log = logging.getLogger("lethe")
@@ -95,7 +95,7 @@ def checkpoint() -> None:
 def anchor() -> None:
     """Bring the signature to every anchor; what could not be reached is tried again, here and by every later run."""
     with sealing_at_work() as (_, sealing):
-        told = sealing.anchor(anchor_address, uuid4().hex)
+        told = sealing.anchor(url, uuid4().hex)
     for name, why in told.items():
         log.info("anchor %s: %s", name, why or "has the checkpoint")
     if failed := [f"anchor {name}: {why}" for name, why in told.items() if why]:

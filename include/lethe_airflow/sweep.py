@@ -23,7 +23,7 @@ from lethe.errors import Behind, Forked, LetheError, PlanError, PolicyError, Sch
 from lethe.model import Policy, Receipt, Verdict
 from lethe.policy import load
 from lethe.run import Lethe
-from lethe_airflow.connections import conninfo
+from lethe_airflow.connections import conninfo, url
 from lethe_airflow.roles import POOL
 
 log = logging.getLogger("lethe")
@@ -64,7 +64,7 @@ def lethe_at_work() -> Iterator[Lethe]:
     """
     failure: Exception | None = None
     try:
-        with Lethe(policy(), conninfo) as lethe:
+        with Lethe(policy(), conninfo, url=url) as lethe:
             yield lethe
     except (PolicyError, PlanError, SchemaMismatch, Behind, Forked, Unsealed) as error:
         failure = AirflowFailException(str(error))
@@ -201,8 +201,12 @@ def verify(*, ti: Any) -> None:
         lethe.finish(plan_digest, clock.now(), run_id())
         remaining = lethe.verify(plan_digest, run_id())
     log.info("%d rows remain", remaining.rows)
-    if remaining.rows or remaining.detached:
-        raise AirflowFailException(f"{remaining.rows} rows remain that were due; detached: {len(remaining.detached)}")
+    if not remaining.is_nothing:
+        detached, documents = len(remaining.detached), remaining.documents
+        raise AirflowFailException(
+            f"{remaining.rows} rows remain that were due; partitions detached: {detached}; "
+            f"documents not settled: {documents}"
+        )
 
 
 @task(trigger_rule="all_done")

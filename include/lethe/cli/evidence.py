@@ -65,10 +65,10 @@ def seal(directory: Path, as_json: bool) -> None:
     Exit 1 when an outbox or an anchor could not be reached, or leaves were removed before they were collected: what
     could be done is done, and the next call goes on.
     """
-    from lethe.evidence.anchors.address import anchor_address_from_environment
     from lethe.evidence.keys import load_key
     from lethe.evidence.restore import tell_of_log
     from lethe.evidence.seal import Collected
+    from lethe.urls import url_from_environment
 
     run, problems = uuid4().hex, list[str]()
     with opened(directory) as (lethe, sealing):
@@ -80,7 +80,7 @@ def seal(directory: Path, as_json: bool) -> None:
         with counting("leaves", quiet=as_json) as progress:
             collected = _try(problems, lambda: sealing.collect(progress)) or Collected(0, (), {})
         sealed = sealing.checkpoint(key, run, today)
-        anchored = sealing.anchor(anchor_address_from_environment, run)
+        anchored = sealing.anchor(url_from_environment, run)
     problems += collected.unreachable.values()
     problems += [
         f"{gap.outbox}: leaves {gap.first} to {gap.last} of epoch {gap.epoch} are gone" for gap in collected.gaps

@@ -128,12 +128,18 @@ def _carry_out(lethe: Lethe, digest: str, now: datetime, run: str, *, quiet: boo
         line = f"{planned.rule}: {done.rows} rows, {done.reach} that followed, {done.batches} batches"
         click.echo(f"{line}; {_remain(remaining)}")
     counts = {"rows": done.rows, "reach": done.reach, "batches": done.batches}
-    yield {"plan": digest, **counts, "remaining": remaining.rows, "detached": list(remaining.detached)}
+    yield {"plan": digest, **counts, **_left(remaining)}
 
 
 def _remain(remaining: Remaining) -> str:
     detached = "".join(f", partition {name} is detached and not settled" for name in remaining.detached)
-    return f"{remaining.rows} remain{detached}"
+    documents = f", {remaining.documents} documents are not settled" if remaining.documents else ""
+    return f"{remaining.rows} remain{detached}{documents}"
+
+
+def _left(remaining: Remaining) -> dict[str, Any]:
+    detached, documents = list(remaining.detached), remaining.documents
+    return {"remaining": remaining.rows, "detached": detached, "documents": documents}
 
 
 class _bar:  # noqa: N801 - reads as a function where it is used
@@ -170,7 +176,7 @@ def verify(rules: tuple[str, ...], now: datetime | date | None, directory: Path,
             confirmed = lethe.state.is_confirmed(lethe.rule(name))
             remaining = lethe.remaining(name, today)
             judged = {"rule": name, "confirmed": confirmed}
-            found.append({**judged, "remaining": remaining.rows, "detached": list(remaining.detached)})
+            found.append({**judged, **_left(remaining)})
             if not as_json:
                 said = _remain(remaining) if confirmed else "not judged: its period is not confirmed"
                 click.echo(f"{name}: {said}")
@@ -179,7 +185,7 @@ def verify(rules: tuple[str, ...], now: datetime | date | None, directory: Path,
     if as_json:
         click.echo(json.dumps(found, indent=2))
     raise_first(failed)
-    if any(entry["remaining"] or entry["detached"] for entry in found):
+    if any(entry["remaining"] or entry["detached"] or entry["documents"] for entry in found):
         raise SystemExit(1)
 
 

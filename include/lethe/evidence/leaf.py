@@ -177,6 +177,19 @@ def batch_leaf(
     }
 
 
+def intent_leaf(plan: Plan, rule: Rule, place: Place, run: str, *, shard: int, documents: Mapping[str, int]) -> Leaf:
+    """That so many documents of each folder are about to be deleted; written and committed before the first goes."""
+    return {**_head("intent", place, run), **_of_plan(plan, rule), "shard": shard, "documents": dict(documents)}
+
+
+def outcome_leaf(
+    plan: Plan, rule: Rule, place: Place, run: str, *, shard: int, batch: int, outcome: Mapping[str, Mapping[str, int]]
+) -> Leaf:
+    """What became of documents, by folder: deleted, missing before, named by others still, or not due any more."""
+    told = {folder: dict(counts) for folder, counts in outcome.items()}
+    return {**_head("outcome", place, run), **_of_plan(plan, rule), "shard": shard, "batch": batch, "outcome": told}
+
+
 def hold_leaf(target: Open, place: Place, run: str) -> Leaf:
     """That something must be kept, or need not be any longer; on what of the policy, and never on which row."""
     of_rule = target.dataset.removeprefix("rule:") if target.dataset.startswith("rule:") else None

@@ -137,7 +137,7 @@ def _replay(lethe: Lethe, each: Again, now: datetime, run: str, progress: Callab
         done, remaining = lethe.done(digest), lethe.remaining(each.rule, plan.today)
     except LetheError as error:
         return Replayed(each.rule, "failed", each.rows, digest, why=(str(error),))
-    state: Literal["done", "left"] = "left" if remaining.rows or remaining.detached else "done"
+    state: Literal["done", "left"] = "done" if remaining.is_nothing else "left"
     return Replayed(each.rule, state, each.rows, digest, done.rows, done.reach, remaining.rows)
 
 

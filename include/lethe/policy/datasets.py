@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from lethe.model import Clock, ColumnRef, Condition, Dataset, Floor, Kin, Relation, Store
+from lethe.model import Clock, ColumnRef, Condition, Dataset, Documents, Floor, Kin, Relation, Store
 from lethe.policy.format import DatasetForm, RelationForm
 from lethe.policy.kinds import Conditions, many
 from lethe.policy.problems import Problems, Spot, one_of
@@ -107,12 +107,14 @@ def resolve_datasets(
     stores: Mapping[str, Store],
     *,
     store_names: Iterable[str] | None,
+    document_stores: Iterable[str] | None,
     names: Iterable[str] | None,
     problems: Problems,
 ) -> Estate:
-    """All datasets; `store_names` and `names` are None when not all of them are in view."""
+    """All datasets; `store_names`, `document_stores` and `names` are None when not all of them are in view."""
     sources = list(sources)
     _check_stores(sources, store_names)
+    _check_documents(sources, document_stores)
     _check_tables(sources)
     usable = {source.name: source for source in sources if source.form.in_ in stores}
     datasets = {name: _dataset(source) for name, source in usable.items()}
@@ -131,6 +133,18 @@ def _check_stores(sources: Iterable[DatasetSource], known: Iterable[str] | None)
         if known is not None and source.form.in_ not in known:
             expected = one_of("a store of stores.yaml", source.form.in_, known)
             (source.spot / "in").expected(expected)
+
+
+def _check_documents(sources: Iterable[DatasetSource], known: Iterable[str] | None) -> None:
+    for source in sources:
+        for column, form in source.form.documents.items():
+            spot = source.spot / "documents" / column
+            name = form if isinstance(form, str) else form.in_
+            if known is not None and name not in known:
+                what = one_of("a folder or bucket under documents: of stores.yaml", name, known)
+                (spot if isinstance(form, str) else spot / "in").expected(what)
+            if column in source.form.key:
+                spot.report("found a column of the key, expected one that rows are not known by", key=True)
 
 
 def _check_tables(sources: Iterable[DatasetSource]) -> None:
@@ -167,6 +181,10 @@ def _dataset(source: DatasetSource) -> Dataset:
         unset={column: tuple(dates) for column, dates in form.unset.items()},
         zones=dict(_zones(source)),
         triggers=tuple(form.triggers),
+        documents={
+            column: Documents(each) if isinstance(each, str) else Documents(each.in_, each.missing)
+            for column, each in form.documents.items()
+        },
     )
 
 

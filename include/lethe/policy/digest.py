@@ -100,6 +100,7 @@ def _own(dataset: Dataset) -> dict[str, Any]:
         "zones": _plain(dataset.zones),
         "held_when": _plain(dataset.held_when),
         "triggers": sorted(dataset.triggers),
+        "documents": _plain(dataset.documents),
     }
 
 

@@ -136,10 +136,21 @@ class StoreForm(Form):
     """The zone of time stamps without one."""
 
 
+class DocumentStoreForm(Form):
+    """A folder or bucket with documents that rows of some store name."""
+
+    connection: ConnectionId
+    """An Airflow connection of type fs or aws, or any URL that fsspec knows."""
+    title: Words
+    backups: PeriodText | None = None
+    """How long a deleted document can still come back from a backup or an older version."""
+
+
 class StoresFile(Form):
     """stores.yaml: every system with its connection."""
 
     stores: Annotated[dict[Name, StoreForm], Field(min_length=1)]
+    documents: dict[Name, DocumentStoreForm] = {}
 
 
 class RelationForm(Form):
@@ -155,6 +166,15 @@ class RelationForm(Form):
     """For references that can mean several datasets: the rows that mean this one."""
     as_text: bool = False
     """Compare both sides as text."""
+
+
+class DocumentsForm(Form):
+    """Where documents lie, and what happens when one is not there."""
+
+    in_: Name = Field(alias="in")
+    """A folder or bucket of stores.yaml."""
+    missing: Literal["refuse", "accept"]
+    """Stop before anything is changed, or take it for deleted."""
 
 
 class DatasetForm(Form):
@@ -176,6 +196,11 @@ class DatasetForm(Form):
     """Values in the system itself that mean a legal hold."""
     triggers: list[Column] = []
     """Triggers known to write nothing that a deletion would have to answer for."""
+    documents: dict[
+        Column,
+        Annotated[Annotated[Name, ONE] | Annotated[DocumentsForm, Tag("<mapping>")], Discriminator(shape)],
+    ] = {}
+    """Columns that name documents, with the folder or bucket these lie in: they go with the row."""
 
 
 class FiscalKeep(Form):
@@ -269,21 +294,21 @@ def _change(value: object) -> str:
     return "<constant>" if isinstance(value, dict | Constant) else "<one>"
 
 
-_WORDS = "blank, unlink, delete, surrogate, {constant: text}, {generalise: month} or {redact: {names: [...]}}"
+_WORDS = "blank, unlink, delete, drop, surrogate, {constant: text}, {generalise: month} or {redact: {names: [...]}}"
 
 
 class AnonymiseStep(Form):
     """Fields that lose what they say of a person.
 
-    `blank`, `unlink` and `delete` all empty the field. `surrogate` puts a random value there that nothing links to the
-    old one.
+    `blank`, `unlink` and `delete` all empty the field; `drop` deletes the document that it names besides. `surrogate`
+    puts a random value there that nothing links to the old one.
     """
 
     anonymise: Annotated[
         dict[
             Column,
             Annotated[
-                Annotated[str, Matches("blank|unlink|delete|surrogate", _WORDS), ONE]
+                Annotated[str, Matches("blank|unlink|delete|drop|surrogate", _WORDS), ONE]
                 | Annotated[Constant, Tag("<constant>")]
                 | Annotated[Generalised, Tag("<generalise>")]
                 | Annotated[Redacted, Tag("<redact>")],

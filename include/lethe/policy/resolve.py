@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 from lethe.deadlines import Period, YearEnd
-from lethe.model import Activity, AnchorSetting, Evidence, Floor, Organisation, Policy, Role, Rule, Store
+from lethe.model import Activity, AnchorSetting, DocumentStore, Evidence, Floor, Organisation, Policy, Role, Rule, Store
 from lethe.policy.coverage import (
     check_activity,
     check_obligations,
@@ -82,9 +82,8 @@ def resolve(sources: Sources, problems: Problems) -> Policy | None:
     warn_of_gaps(sources.readable(), [rule for rule, _ in rules])
     known = [rule for rule, _ in rules]
     by_name = {r.name: replace(r, dependents=dependents_of(r, known, estate.datasets)) for r in known}
-    return _sealed(
-        Policy(organisation, stores, activities, estate.datasets, by_name, floors, "", problems.warning_lines())
-    )
+    lines, documents = problems.warning_lines(), _document_stores(sources.stores)
+    return _sealed(Policy(organisation, stores, activities, estate.datasets, by_name, floors, "", lines, documents))
 
 
 def _sealed(policy: Policy) -> Policy:
@@ -147,6 +146,16 @@ def _stores(source: Source[StoresFile]) -> dict[str, Store]:
             zone=read_zone(form.unzoned, source.spot / "stores" / name / "unzoned") if form.unzoned else None,
         )
         for name, form in source.form.stores.items()
+    }
+
+
+def _document_stores(source: Source[StoresFile]) -> dict[str, DocumentStore]:
+    forms = source.form.documents if source.form else {}
+    return {
+        name: DocumentStore(
+            name, form.connection, form.title.by_language(), Period.parse(form.backups) if form.backups else None
+        )
+        for name, form in forms.items()
     }
 
 
@@ -238,6 +247,7 @@ def _estate(sources: Sources, stores: Mapping[str, Store], problems: Problems) -
         items,
         stores,
         store_names=sources.stores.spot.tree.names("stores") if sources.stores.form else None,
+        document_stores=sources.stores.spot.tree.names("documents") if sources.stores.form else None,
         names=known if sources.complete else None,
         problems=problems,
     )

@@ -14,6 +14,7 @@ from lethe.model import (
     Change,
     Dataset,
     Delete,
+    Drop,
     Floor,
     Generalise,
     Limits,
@@ -75,6 +76,7 @@ def resolve_rule(form: RuleForm, activity: str, spot: Spot, estate: Estate, floo
     aggregate = _aggregate(steps, dataset, spot / "then")
     if isinstance(action, Anonymise):
         _check_fields(action, dataset, form.clock, place_of_fields(spot / "then"))
+        _check_drop(action, dataset, place_of_fields(spot / "then"))
     if clock is None or action is None:
         return None
     keep, assumption = _keep(form)
@@ -161,7 +163,7 @@ def _changed(form: str | Constant | Generalised | Redacted, dataset: Dataset, sp
     if isinstance(form, Constant):
         return Put(form.constant)
     if isinstance(form, str):
-        return Surrogate() if form == "surrogate" else Put(None)
+        return Surrogate() if form == "surrogate" else Drop() if form == "drop" else Put(None)
     if isinstance(form.generalise, Band):
         return Generalise("band", form.generalise.band)
     words: dict[str, Literal["month", "year", "region"]] = {"month": "month", "year": "year", "region": "region"}
@@ -216,6 +218,15 @@ def _check_fields(action: Anonymise, dataset: Dataset, clock: str, spot: Spot) -
             (spot / column).report("found a column of the key, expected one that rows are not known by")
         elif column == clock:
             (spot / column).report("found the rule's own clock, expected a column that it does not need")
+
+
+def _check_drop(action: Anonymise, dataset: Dataset, spot: Spot) -> None:
+    """A column that names documents is dropped with them, or left alone; blanked, it would leave them behind."""
+    for column, change in action.fields.items():
+        if column in dataset.documents and not isinstance(change, Drop):
+            (spot / column).report("found a column that names documents, expected drop, which deletes these too")
+        elif isinstance(change, Drop) and column not in dataset.documents:
+            (spot / column).report("found drop of a column that names no documents, expected one under documents:")
 
 
 def place_of_fields(spot: Spot) -> Spot:

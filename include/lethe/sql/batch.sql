@@ -64,3 +64,26 @@ SELECT pg_try_advisory_lock(hashtextextended('detach ' || %(key)s, 0))
 
 -- name: unlock_detaching
 SELECT pg_advisory_unlock(hashtextextended('detach ' || %(key)s, 0))
+
+-- name: document_intents
+SELECT i.dataset, i.key, i.field, i.path, i.found FROM lethe.document_intent AS i
+JOIN unnest(%(datasets)s::text[], %(keys)s::text[], %(fields)s::text[]) AS named (dataset, key, field)
+USING (dataset, key, field) FOR UPDATE OF i
+
+-- name: intend_document
+INSERT INTO lethe.document_intent (dataset, key, field, folder, path, found)
+VALUES (%(dataset)s, %(key)s, %(field)s, %(folder)s, %(path)s, %(found)s)
+ON CONFLICT (dataset, key, field) DO UPDATE SET folder = excluded.folder, path = excluded.path, found = excluded.found
+
+-- name: settle_document
+DELETE FROM lethe.document_intent WHERE (dataset, key, field) = (%(dataset)s, %(key)s, %(field)s)
+
+-- name: open_documents
+SELECT key, path, found FROM lethe.document_intent
+WHERE dataset = %(dataset)s AND field = %(field)s FOR UPDATE SKIP LOCKED
+
+-- name: unsettled_documents
+SELECT count(*) FROM lethe.document_intent WHERE dataset = %(dataset)s AND field = %(field)s
+
+-- name: one_at_a_time
+SELECT pg_advisory_xact_lock(hashtextextended('documents ' || %(plan)s, 0))

@@ -71,6 +71,17 @@ CREATE TABLE IF NOT EXISTS lethe.redacted (
     PRIMARY KEY (dataset, key, field)
 );
 
+-- Documents on their way out: written and committed before the first of them goes, settled with their row.
+CREATE TABLE IF NOT EXISTS lethe.document_intent (
+    dataset text NOT NULL,
+    key     text NOT NULL,
+    field   text NOT NULL,
+    folder  text NOT NULL,
+    path    text NOT NULL,
+    found   boolean NOT NULL,  -- whether it was there then: one that is gone since was deleted by a run that stopped
+    PRIMARY KEY (dataset, key, field)
+);
+
 -- Partitions on their way out: written before the partition is taken off its table, settled with its fate.
 CREATE TABLE IF NOT EXISTS lethe.partition_intent (
     epoch     integer NOT NULL,

@@ -36,22 +36,25 @@ class DataStore(Protocol):
     ) -> None: ...
 
 
-Opener = Callable[[Store, Policy, str], DataStore]
+Opener = Callable[[Store, Policy, str, Callable[[str], str]], DataStore]
 
 
-def _postgres(store: Store, policy: Policy, conninfo: str) -> DataStore:
+def _postgres(store: Store, policy: Policy, conninfo: str, url: Callable[[str], str]) -> DataStore:
     from lethe.stores.postgres.store import (
         PostgresStore,  # the driver is loaded when a store is opened, not with the policy
     )
 
-    return PostgresStore(store, policy, conninfo)
+    return PostgresStore(store, policy, conninfo, url)
 
 
 KINDS: Mapping[str, Opener] = {"postgres": _postgres}
 
 
-def open_store(store: Store, policy: Policy, conninfo: str) -> DataStore:
-    """The store by its kind; ConfigError for a kind that this version cannot open."""
+def open_store(store: Store, policy: Policy, conninfo: str, url: Callable[[str], str]) -> DataStore:
+    """The store by its kind; ConfigError for a kind that this version cannot open.
+
+    `url` turns the id of a folder of documents into its URL.
+    """
     if store.kind not in KINDS:
         raise ConfigError(f"store {store.name}: found kind {store.kind}, expected one of {', '.join(KINDS)}")
-    return KINDS[store.kind](store, policy, conninfo)
+    return KINDS[store.kind](store, policy, conninfo, url)

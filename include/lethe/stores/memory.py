@@ -46,7 +46,7 @@ from lethe.model import (
     Survey,
     Way,
 )
-from lethe.reach import above_of, along, conditions_of, datasets_of, lost_holds
+from lethe.reach import above_of, along, conditions_of, datasets_of, documents_of, lost_holds
 
 Row = dict[str, Any]
 
@@ -109,6 +109,8 @@ class MemoryStore:
             problems.append("aggregate: this kind of store keeps no statistics")
         if rule.receipts:
             problems.append("receipts: this kind of store gives none")
+        if any(documents_of(rule)):
+            problems.append("documents: this kind of store has none")
         if not problems:
             clocks = (row.values.get(str(rule.clock.at)) for _, row in View(self).records(rule))
             wrong = {type(value).__name__ for value in clocks if not isinstance(value, date | Unbounded | None)}

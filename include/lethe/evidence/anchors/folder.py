@@ -8,15 +8,16 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from lethe.errors import AnchorConflict, ConfigError
-from lethe.evidence.anchors.failure import in_words, unreachable
+from lethe.evidence.anchors.failure import unreachable
 from lethe.evidence.outside import settle
 from lethe.model import AnchorSetting
+from lethe.outages import in_words
+from lethe.urls import storage_of
 
 
 class Folder:
@@ -29,7 +30,7 @@ class Folder:
         self._connection = setting.connection
         scheme = url.partition("://")[0] if "://" in url else "file"
         try:
-            self._url, self._options = _storage(url)
+            self._url, self._options = storage_of(url)
             fsspec.get_filesystem_class(scheme)
         except (ValueError, ImportError) as error:
             raise ConfigError(
@@ -90,19 +91,3 @@ def _write_through(path: Path, content: bytes) -> None:
         file.flush()
         os.fchmod(file.fileno(), 0o444)
         os.fsync(file.fileno())
-
-
-def _storage(url: str) -> tuple[str, dict[str, Any]]:
-    """A URL and options as fsspec takes them: s3fs reads neither keys nor an endpoint from its URL."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("s3", "s3a"):
-        return url, {}
-    query = {key: values[0] for key, values in parse_qs(parts.query).items()}
-    options = {
-        "key": unquote(parts.username) if parts.username else None,
-        "secret": unquote(parts.password) if parts.password else None,
-        "endpoint_url": query.get("endpoint_url"),
-        "client_kwargs": {"region_name": query["region_name"]} if "region_name" in query else None,
-    }
-    bucket = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    return bucket, {key: value for key, value in options.items() if value}

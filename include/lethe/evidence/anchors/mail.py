@@ -16,9 +16,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from lethe import clock
 from lethe.errors import ConfigError
-from lethe.evidence.anchors.failure import in_words, unreachable
+from lethe.evidence.anchors.failure import unreachable
 from lethe.evidence.anchors.patience import within
 from lethe.model import AnchorSetting
+from lethe.outages import in_words
 
 TIMEOUT = 30.0
 """Seconds without a sign of life from the server."""

@@ -19,9 +19,10 @@ from rfc3161_client import (
 )
 
 from lethe.errors import ConfigError
-from lethe.evidence.anchors.failure import in_words, unreachable
+from lethe.evidence.anchors.failure import unreachable
 from lethe.evidence.anchors.patience import within
 from lethe.model import AnchorSetting
+from lethe.outages import in_words
 
 TIMEOUT = 30.0
 """Seconds without a sign of life from the authority."""

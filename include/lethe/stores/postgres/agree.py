@@ -13,7 +13,16 @@ import rfc8785
 
 from lethe.errors import SchemaMismatch
 from lethe.model import Aggregate, Anonymise, ColumnRef, Dataset, Delete, Kin, Policy, Rule, Shard
-from lethe.reach import changed_by, clocks_of, conditions_of, datasets_of, kin_of, references_of, relations_of
+from lethe.reach import (
+    changed_by,
+    clocks_of,
+    conditions_of,
+    datasets_of,
+    documents_of,
+    kin_of,
+    references_of,
+    relations_of,
+)
 from lethe.stores.postgres.field_checks import refusals
 from lethe.stores.postgres.live import CLOCK_TYPES, Column, Inbound, Table, read_dataset, read_table
 
@@ -92,6 +101,7 @@ def _columns(agreed: Agreed, rule: Rule) -> Iterator[str]:
                 wanted |= {(dataset.name, own) for own, _ in relation.columns}
                 wanted |= {(relation.to, other) for _, other in relation.columns}
                 wanted |= {(dataset.name, relation.when.at.column)} if relation.when else set()
+    wanted |= {(dataset.name, column) for dataset, column in documents_of(rule)}
     if isinstance(rule.action, Anonymise):
         wanted |= {(rule.dataset.name, column) for column in rule.action.fields}
     for name, column in sorted(wanted):

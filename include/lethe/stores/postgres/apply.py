@@ -24,7 +24,7 @@ from lethe.evidence.receipts import commit_to, period_of
 from lethe.model import NO_REASON, Plan, Reason, Receipt, Rule, Shard, Store, Way
 from lethe.reach import changed_by
 from lethe.sql import queries
-from lethe.stores.postgres import outbox, receipts
+from lethe.stores.postgres import documents, outbox, receipts
 from lethe.stores.postgres.live import read_inbound, read_triggers
 from lethe.stores.postgres.predicate import Holds, Predicate, Question
 from lethe.stores.postgres.redacting import forget, mark, redact_texts, texts_of
@@ -34,6 +34,7 @@ from lethe.stores.postgres.statement import (
     deed,
     is_plain,
     locks,
+    names_documents,
     range_of,
     redactions_of,
     suppress,
@@ -46,6 +47,8 @@ HOLDS_LOCK = 0x4C455448
 """Advisory lock that a batch takes shared and the placing of a hold takes exclusively."""
 
 BUSY_SECONDS = 300.0
+TRIES = 5
+"""How often a batch is begun anew because documents were added to its rows between its two transactions."""
 
 
 @dataclass
@@ -77,6 +80,7 @@ class Work:
     question: Question
     store: Store
     run: str
+    folders: documents.Folders = field(default_factory=dict)
     lock_timeout: str = "5s"
     statement_timeout: str = "5min"
 
@@ -168,34 +172,79 @@ def read_holds(conn: psycopg.Connection) -> Holds:
 def apply_range(conn: psycopg.Connection, work: Work, shard: Shard, pace: Pace) -> Receipt | None:
     """Do the shard's next batch by blocks or by index; None when nothing of it is left."""
     started = monotonic()
-    with conn.transaction():
-        open_batch(conn, work)
-        before = take_shard(conn, work, shard)
-        if before.finished:
-            return None
-        predicate = Predicate(with_holds(conn, work.question))
-        where, last = _next_range(conn, predicate, shard, before, pace)
-        if not is_plain(predicate):
-            where = replace(where, rows=tuple(one(conn, candidates(predicate, where))[0]))
-            texts_of(predicate, where)  # names the joins by which texts know their data subject: they are locked too
-            for lock in locks(predicate, where):
-                one(conn, lock)
-        statement, names = deed(predicate, where)
-        texts = redact_texts(conn, predicate, where) if redactions_of(work.rule) else None
-        done = conn.execute(statement, texts.params() if texts else None)
-        rows, *others = (done.fetchone() or ()) if done.description else (done.rowcount,)
-        subjects = others.pop() if work.rule.receipts else ()
-        if texts:
-            mark(conn, predicate, texts)
-        _same_reach(conn, work)
-        reach: Counter[str] = Counter()
-        for name, count in zip(names, others, strict=True):  # a dataset that several ways lead to stands there as often
-            reach[name] += count
-        reach = +reach
-        seq = seal(conn, work, shard, before, Deed(rows, reach, where.end, finished=last, subjects=subjects))
-    seconds = monotonic() - started
-    pace.learn(shard.way, seconds)
-    return Receipt(work.plan.digest, shard.number, before.batch + 1, rows, reach, seconds, seq)
+    for _ in range(TRIES):
+        if names_documents(work.rule):
+            with conn.transaction():
+                if (batch := _next_batch(conn, work, shard, pace)) is not None:
+                    documents.intend(conn, work, documents.find(conn, batch.predicate, batch.where), shard.number)
+        with conn.transaction():
+            batch = _next_batch(conn, work, shard, pace)
+            if batch is None:
+                return None
+            done, seq = _do(conn, work, shard, batch)
+            seconds = monotonic() - started
+            pace.learn(shard.way, seconds)
+            return Receipt(work.plan.digest, shard.number, batch.before.batch + 1, done.rows, done.reach, seconds, seq)
+    raise Stale(f"{work.where}: documents were added or renamed all the while; plan again")
+
+
+class Batch(NamedTuple):
+    """The next batch of a shard: what is due in its range is locked, where more than one statement is needed."""
+
+    before: Progress
+    predicate: Predicate
+    where: Range
+    last: bool
+
+
+def _next_batch(conn: psycopg.Connection, work: Work, shard: Shard, pace: Pace) -> Batch | None:
+    """The shard's next batch, in the transaction that is open; None when nothing of the shard is left."""
+    open_batch(conn, work)
+    before = take_shard(conn, work, shard)
+    if before.finished:
+        return None
+    predicate = Predicate(with_holds(conn, work.question))
+    where, last = _next_range(conn, predicate, shard, before, pace)
+    if not is_plain(predicate):
+        where = replace(where, rows=tuple(one(conn, candidates(predicate, where))[0]))
+        texts_of(predicate, where)  # names the joins by which texts know their data subject: they are locked too
+        for lock in locks(predicate, where):
+            one(conn, lock)
+    return Batch(before, predicate, where, last)
+
+
+def _do(conn: psycopg.Connection, work: Work, shard: Shard, batch: Batch) -> tuple[Deed, int]:
+    """The deed of a batch with its evidence, and the evidence's number; Rollback when it is to be tried again."""
+    rule, predicate, where = work.rule, batch.predicate, batch.where
+    named = documents.find(conn, predicate, where) if names_documents(rule) else None
+    statement, names = deed(predicate, where)
+    texts = redact_texts(conn, predicate, where) if redactions_of(rule) else None
+    done = conn.execute(statement, texts.params() if texts else None)
+    rows, *others = (done.fetchone() or ()) if done.description else (done.rowcount,)
+    subjects = others.pop() if rule.receipts else ()
+    if texts:
+        mark(conn, predicate, texts)
+    _same_reach(conn, work)
+    reach: Counter[str] = Counter()
+    for name, count in zip(names, others, strict=True):  # a dataset that several ways lead to stands there as often
+        reach[name] += count
+    found = Deed(rows, +reach, where.end, finished=batch.last, subjects=subjects)
+    outcome = _documents_too(conn, work, found, named) if named else {}
+    seq = seal(conn, work, shard, batch.before, found)
+    documents.tell(conn, work, shard.number, batch.before.batch + 1, outcome)
+    return found, seq
+
+
+def _documents_too(conn: psycopg.Connection, work: Work, found: Deed, named: documents.Found) -> documents.Outcome:
+    """Let the documents go, when all of them were meant to and no bound stands in the way; else Rollback."""
+    told = {work.rule.dataset.name: found.rows, **found.reach}
+    same = all(told.get(name, 0) == rows for name, rows in named.rows.items())
+    if not (same and documents.all_intended(conn, named)):
+        raise psycopg.Rollback  # somebody added a row or a document meanwhile
+    one(conn, SQL_BATCH["one_at_a_time"], {"plan": work.plan.digest})
+    rows, reach, _ = one(conn, SQL_BATCH["so_far"], {"epoch": work.plan.survey.epoch, "plan": work.plan.digest})
+    _keep_bounds(work, rows + found.rows, reach + sum(found.reach.values()))
+    return documents.carry_out(conn, work, named)
 
 
 def _same_reach(conn: psycopg.Connection, work: Work) -> None:
@@ -255,7 +304,8 @@ def seal(conn: psycopg.Connection, work: Work, shard: Shard, before: Progress, d
         return 0
     committed, subjects = commit_to(work.plan.digest, done.subjects)
     place = outbox.take_place(conn)  # the lock that comes with it makes the sums below exact
-    _keep_bounds(conn, work, shard)
+    rows, follow, _ = one(conn, SQL_BATCH["so_far"], work.place(shard))
+    _keep_bounds(work, rows, follow)
     organisation = work.question.agreed.policy.organisation
     today = local_date(place.at, organisation.zone)
     receipt = Receipt(work.plan.digest, shard.number, batch, done.rows, done.reach, 0.0, place.seq)
@@ -276,8 +326,7 @@ def seal(conn: psycopg.Connection, work: Work, shard: Shard, before: Progress, d
     return place.seq
 
 
-def _keep_bounds(conn: psycopg.Connection, work: Work, shard: Shard) -> None:
-    rows, reach, _ = one(conn, SQL_BATCH["so_far"], work.place(shard))
+def _keep_bounds(work: Work, rows: int, reach: int) -> None:
     bounds = work.plan.bounds
     if rows > bounds.rows or reach > bounds.reach:
         raise BoundExceeded(
@@ -301,6 +350,7 @@ def finish(conn: psycopg.Connection, work: Work, shard: Shard) -> Receipt | None
         if work.rule.receipts:
             receipts.forget(conn, today)
         forget(conn, Predicate(work.question))
+        documents.tell(conn, work, shard.number, 1, documents.withdraw(conn, work))
         groups = 0
         aggregate, found = work.rule.aggregate, work.plan.survey
         if aggregate is not None and found.oldest is not None and found.newest is not None:

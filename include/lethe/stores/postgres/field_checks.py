@@ -47,10 +47,14 @@ def refusals(conn: psycopg.Connection, table: Table, action: Anonymise) -> Itera
 
 
 def _of_column(name: str, column: Column, change: Change) -> Iterator[str]:
-    if change == Put(None) and column.not_null:
+    if _empties(change) and column.not_null:
         yield f"column {name}: found NOT NULL, so it cannot be blanked; give it a constant or relax the column"
     if column.generated:
         yield f"column {name}: is computed by the database; anonymise the columns it is computed from"
+
+
+def _empties(change: Change) -> bool:
+    return isinstance(change, Put) and change.value is None
 
 
 def _of_type(conn: psycopg.Connection, name: str, column: Column, change: Change) -> Iterator[str]:
@@ -85,7 +89,7 @@ def _of_keys(table: Table, name: str) -> Iterator[str]:
 
 
 def _outbound(conn: psycopg.Connection, table: Table, name: str, change: Change) -> Iterator[str]:
-    if change == Put(None):
+    if _empties(change):
         return
     for key, other, columns in conn.execute(_SQL["outbound"], {"oid": table.oid}).fetchall():
         if name in columns:
@@ -107,7 +111,7 @@ def _of_unique(table: Table, name: str, action: Anonymise) -> Iterator[str]:
 def _same_for_all(change: Change | None, *, nulls_too: bool) -> bool:
     if change is None or isinstance(change, Surrogate | Redact):
         return False
-    return nulls_too or change != Put(None)
+    return nulls_too or not _empties(change)
 
 
 def _checks(conn: psycopg.Connection, table: Table, action: Anonymise) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from psycopg.sql import SQL, Composable, Identifier
 
 from lethe.model import Aggregate, Anonymise, Dataset, Policy, Rule, Store
-from lethe.reach import changed_by, datasets_of
+from lethe.reach import changed_by, datasets_of, naming
 from lethe.sql import script
 from lethe.stores.postgres.predicate import table_name
 
@@ -19,7 +19,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA lethe TO {role};
 GRANT UPDATE (seq) ON lethe.store TO {role};
 GRANT INSERT ON lethe.outbox TO {role};
 GRANT INSERT, DELETE ON lethe.hold TO {role};
-GRANT INSERT, UPDATE, DELETE ON lethe.redacted TO {role};
+GRANT INSERT, UPDATE, DELETE ON lethe.redacted, lethe.document_intent TO {role};
 GRANT INSERT, UPDATE ON lethe.progress, lethe.partition_intent TO {role};
 GRANT INSERT, DELETE, UPDATE (nonce) ON lethe.receipt TO {role};
 """
@@ -67,6 +67,7 @@ def _wanted(policy: Policy, store: Store) -> Iterator[tuple[Composable, Identifi
         if rule.dataset.store != store.name:
             continue
         yield from ((SQL("SELECT"), table_name(dataset)) for dataset in datasets_of(policy, rule))
+        yield from ((SQL("SELECT"), table_name(dataset)) for dataset, _ in naming(policy, rule))
         for dataset in _locked(policy, rule):  # a row lock asks for UPDATE on some column
             yield SQL("UPDATE ({})").format(Identifier(dataset.key[0])), table_name(dataset)
         if isinstance(rule.action, Anonymise):

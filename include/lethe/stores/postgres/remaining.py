@@ -9,6 +9,7 @@ import psycopg
 from psycopg.sql import SQL, Composable, Literal
 
 from lethe.model import Reason, Remaining
+from lethe.reach import documents_of
 from lethe.stores.postgres.apply import SQL_BATCH, one
 from lethe.stores.postgres.predicate import Predicate, Question, table_name
 
@@ -22,7 +23,11 @@ def remaining(conn: psycopg.Connection, question: Question) -> Remaining:
     )
     rows = one(conn, query)[0]
     detached = conn.execute(SQL_BATCH["unsettled"], {"dataset": rule.dataset.name}).fetchall()
-    return Remaining(rule.name, question.today, rows, tuple(name for (name,) in detached))
+    documents = sum(
+        one(conn, SQL_BATCH["unsettled_documents"], {"dataset": dataset.name, "field": column})[0]
+        for dataset, column in documents_of(rule)
+    )
+    return Remaining(rule.name, question.today, rows, tuple(name for (name,) in detached), documents)
 
 
 def _is_over(predicate: Predicate) -> Composable:

@@ -10,6 +10,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal, Placehol
 
 from lethe.deadlines import start_of
 from lethe.model import Aggregate, Anonymise, Kin, Redact, Rule, Shard, Way
+from lethe.reach import documents_of
 from lethe.stores.postgres.changes import assignment
 from lethe.stores.postgres.predicate import (
     Predicate,
@@ -86,7 +87,13 @@ def _cast(clock_type: str) -> str:
 def is_plain(predicate: Predicate) -> bool:
     """Whether a row's verdict and fate are its own alone: then one statement judges and acts."""
     rule = predicate.question.rule
-    return not (predicate.joins or rule.followers or rule.leaders or rule.dependents or redactions_of(rule))
+    kin = rule.followers or rule.leaders or rule.dependents
+    return not (predicate.joins or kin or redactions_of(rule) or names_documents(rule))
+
+
+def names_documents(rule: Rule) -> bool:
+    """Whether documents go with the rows."""
+    return any(documents_of(rule))
 
 
 def redactions_of(rule: Rule) -> Mapping[str, Redact]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from time import monotonic
@@ -11,15 +11,18 @@ from typing import Self
 
 from psycopg import errors
 
+from lethe.documents import Folder
 from lethe.errors import Stale, StoreRefused
 from lethe.evidence.leaf import purge_leaf
 from lethe.explain import Told
 from lethe.model import Done, Plan, Policy, Reason, Receipt, Remaining, Rule, Shard, Store, Survey, Way
 from lethe.plan import finish_shard
+from lethe.reach import documents_of
 from lethe.sql import queries
 from lethe.stores.postgres.agree import Agreed, agree
 from lethe.stores.postgres.apply import SQL_BATCH, Pace, Work, apply_range, finish, one, read_holds
 from lethe.stores.postgres.connection import Connection, telling
+from lethe.stores.postgres.documents import Folders
 from lethe.stores.postgres.drop import apply_partition, put_back, try_to_put_back
 from lethe.stores.postgres.outbox import Outbox, rehearse
 from lethe.stores.postgres.predicate import Question
@@ -28,6 +31,7 @@ from lethe.stores.postgres.remaining import remaining
 from lethe.stores.postgres.subject import READS_ONLY, Look, Subject
 from lethe.stores.postgres.survey import survey
 from lethe.stores.postgres.verdicts import verdicts
+from lethe.urls import url_from_environment
 
 LOOK_AGAIN = 10.0
 """Seconds after which a run that acts reads the live schema again: a foreign key may have been added meanwhile."""
@@ -36,10 +40,14 @@ LOOK_AGAIN = 10.0
 class PostgresStore:
     """One PostgreSQL database (14 or later) under the rules of a policy; satisfies DataStore."""
 
-    def __init__(self, store: Store, policy: Policy, conninfo: str) -> None:
+    def __init__(
+        self, store: Store, policy: Policy, conninfo: str, url: Callable[[str], str] = url_from_environment
+    ) -> None:
+        """`url` turns the connection of a folder of documents into its URL."""
         self.store = store
         self.policy = policy
         self.pace = Pace()
+        self._url = url
         self._connection = Connection(store.name, conninfo)
         self._work: Work | None = None
         self._looked_at = 0.0
@@ -122,6 +130,11 @@ class PostgresStore:
         written = Outbox(self._connection)
         written.write_once(key, lambda place: purge_leaf(work.plan, work.rule, place, work.run, tables=tables))
 
+    def _folders(self, rule: Rule) -> Folders:
+        names = {dataset.documents[column].store for dataset, column in documents_of(rule)}
+        stores = (self.policy.documents[name] for name in names)
+        return {store.name: Folder(store, self._url(store.connection)) for store in stores}
+
     def _agree(self, rule: Rule) -> Agreed:
         return agree(self._connection.get(), self.policy, rule)
 
@@ -162,6 +175,6 @@ class PostgresStore:
                 where = f"store {self.store.name}, rule {rule.name}"
                 raise Stale(f"{where}: the {what} is not the one that was planned for; plan again")
         rehearse(self._connection.get())
-        work = Work(plan, question, self.store, run)
+        work = Work(plan, question, self.store, run, self._folders(rule))
         put_back(self._connection.get(), work)
         return work

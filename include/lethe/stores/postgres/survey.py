@@ -19,6 +19,7 @@ from lethe.reach import changed_by, conditions_of, datasets_of, lost_holds
 from lethe.stores.postgres.apply import one
 from lethe.stores.postgres.live import Part
 from lethe.stores.postgres.predicate import Predicate, Question, key_text, link, table_name
+from lethe.stores.postgres.statement import names_documents
 
 INDEX_SHARE = 0.1
 """Below this share of due rows the clock's index finds them faster than reading the table in order."""
@@ -169,7 +170,7 @@ def _is_over(part: Part, predicate: Predicate) -> bool:
     question, rule = predicate.question, predicate.question.rule
     if not part.droppable or part.ranged_by != rule.clock.at.column or rule.clock.at.path or part.upper is None:
         return False
-    if rule.followers or rule.leaders or predicate.joins or rule.clock.unset or rule.receipts:
+    if rule.followers or rule.leaders or predicate.joins or rule.clock.unset or rule.receipts or names_documents(rule):
         return False  # a partition that is dropped whole does not say whose rows went with it
     day = next_day(cutoff(question.today, rule.keep))
     upper = datetime.fromisoformat(part.upper)

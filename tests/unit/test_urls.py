@@ -8,7 +8,7 @@ from airflow.sdk import Connection
 
 from lethe.connections import Parts, conninfo_from_environment
 from lethe.errors import ConfigError
-from lethe.evidence.anchors.address import anchor_address_from_environment, anchor_address_from_parts
+from lethe.urls import url_from_environment, url_from_parts
 
 PASSWORD = "p@/:s w%rd"
 QUOTED = "p%40%2F%3As%20w%25rd"
@@ -81,7 +81,7 @@ URLS = [
 
 
 def _from(text: str) -> str:
-    return anchor_address_from_environment("lethe_anchor", {"AIRFLOW_CONN_LETHE_ANCHOR": text})
+    return url_from_environment("lethe_anchor", {"AIRFLOW_CONN_LETHE_ANCHOR": text})
 
 
 @pytest.mark.parametrize("case", FIELDS)
@@ -95,7 +95,7 @@ def test_a_connection_of_airflow_gives_the_same_address_in_each_of_its_forms(cas
         read.conn_type, read.host, read.port, read.login, read.password, read.schema, read.extra_dejson
     )  # fmt: skip
     assert _from(json.dumps(fields)) == _from(json.dumps({**fields, "extra": extra})) == address
-    assert _from(uri) == anchor_address_from_parts("lethe_anchor", parts) == address
+    assert _from(uri) == url_from_parts("lethe_anchor", parts) == address
 
 
 @pytest.mark.parametrize("url", URLS)

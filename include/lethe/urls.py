@@ -1,4 +1,4 @@
-"""The URL of an anchor, from an Airflow connection of type http, smtp, fs, aws, or any that fsspec knows.
+"""The URL of an anchor or a folder of documents, from an Airflow connection of type http, smtp, fs, aws or others.
 
 http   https://tsa.example/tsr
 smtp   smtp://user:password@mail.example:587/?starttls=1&from=lethe@example, smtps://… with TLS from the start
@@ -12,19 +12,19 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 from lethe.connections import Parts, parts_from_environment
 from lethe.errors import ConfigError
 
 
-def anchor_address_from_environment(connection: str, environment: Mapping[str, str] = os.environ) -> str:
+def url_from_environment(connection: str, environment: Mapping[str, str] = os.environ) -> str:
     """The URL of AIRFLOW_CONN_<ID>; ConfigError when it is missing, unreadable or incomplete."""
     parts = parts_from_environment(connection, environment, "https://tsa.example/tsr or file:///srv/evidence")
-    return anchor_address_from_parts(connection, parts)
+    return url_from_parts(connection, parts)
 
 
-def anchor_address_from_parts(connection: str, parts: Parts) -> str:
+def url_from_parts(connection: str, parts: Parts) -> str:
     """The URL of a connection's fields, read as Airflow's own hooks read them; ConfigError when one is missing."""
     makers = {"http": _http, "https": _http, "smtp": _smtp, "smtps": _smtp, "fs": _folder, "aws": _bucket}
     try:
@@ -112,3 +112,19 @@ def _part(extra: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _is_on(value: object) -> bool:
     return str(value).strip().lower() in ("true", "1", "yes", "on")
+
+
+def storage_of(url: str) -> tuple[str, dict[str, Any]]:
+    """A URL and options as fsspec takes them: s3fs reads neither keys nor an endpoint from its URL."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("s3", "s3a"):
+        return url, {}
+    query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+    options = {
+        "key": unquote(parts.username) if parts.username else None,
+        "secret": unquote(parts.password) if parts.password else None,
+        "endpoint_url": query.get("endpoint_url"),
+        "client_kwargs": {"region_name": query["region_name"]} if "region_name" in query else None,
+    }
+    bucket = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return bucket, {key: value for key, value in options.items() if value}

@@ -1,0 +1,395 @@
+"""Documents go with the rows that name them: never without them, never before they are meant to, and told once."""
+
+import json
+import os
+import threading
+from collections import Counter
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from faults import NOW, act, again, answer, approved, at_pace, leaves
+from lethe.errors import BoundExceeded, ConfigError, SchemaMismatch, StoreRefused, StoreUnreachable
+from lethe.evidence.leaf import schema
+from lethe.model import Verdict
+from lethe.run import Lethe
+from lethe.stores.postgres import documents
+
+SCHEMA = """
+CREATE TABLE cases (id bigint PRIMARY KEY, ended_on date);
+CREATE TABLE attachment (id bigint PRIMARY KEY, case_id bigint, path text, thumbnail text);
+INSERT INTO cases SELECT n, CASE WHEN n <= 20 THEN date '2020-01-01' ELSE date '2025-01-01' END
+FROM generate_series(1, 30) n;
+INSERT INTO attachment SELECT n, n, '/saker/' || n || '/cv.pdf' FROM generate_series(1, 30) n;
+UPDATE attachment SET path = NULL WHERE id = 20;
+"""
+ACTIVITY = """
+serves: [R08]
+datasets:
+  cases: {in: crm, table: cases, key: id, personal_data: {}}
+  attachments:
+    in: crm
+    table: attachment
+    key: id
+    personal_data: {path: user.content.private}
+    refers_to: {case: {to: cases, by: case_id}}
+    documents: {path: papers}
+rules:
+  ex-customers:
+    obligation: R08
+    of: attachments
+    title: {nb: Vedlegg, en: Attachments}
+    clock: case.ended_on
+    keep: P1Y
+    then: delete
+    limits: {rows: 1000, share: 100%}
+"""
+DROPS = ACTIVITY.replace("then: delete", "then: {anonymise: {path: drop}}")
+CASES_GO = ACTIVITY.replace("of: attachments", "of: cases").replace("clock: case.ended_on", "clock: ended_on").replace(
+    "    documents:", "    follows: case\n    documents:"
+)  # fmt: skip
+DUE = {f"saker/{n}/cv.pdf" for n in range(1, 20)}
+
+
+@pytest.fixture
+def lethe(open_lethe) -> Lethe:
+    return filled(open_lethe(ACTIVITY, SCHEMA))
+
+
+def filled(lethe: Lethe) -> Lethe:
+    for number in (n for n in range(1, 31) if n != 20):
+        place = lethe.papers / "saker" / str(number) / "cv.pdf"
+        place.parent.mkdir(parents=True)
+        place.write_bytes(b"%PDF-1.7 " + str(number).encode())
+    return lethe
+
+
+def there(lethe: Lethe) -> set[str]:
+    return {str(file.relative_to(lethe.papers)) for file in lethe.papers.rglob("*") if file.is_file()}
+
+
+def rows(lethe: Lethe) -> set[int]:
+    return {number for (number,) in lethe.database.rows("SELECT id FROM attachment")}
+
+
+def told(lethe: Lethe) -> dict[str, int]:
+    """What the evidence says of documents, all outcomes together, and how many were intended."""
+    sums: Counter[str] = Counter()
+    for leaf in leaves(lethe.database):
+        if leaf["kind"] == "intent":
+            sums["intended"] += leaf["documents"]["papers"]
+        for counts in leaf["outcome"].values() if leaf["kind"] == "outcome" else ():
+            sums.update(counts)
+    return dict(sums)
+
+
+def carry_out(lethe: Lethe) -> int:
+    plan = lethe.plan("ex-customers", NOW, "run")
+    if plan.needs:
+        answer(lethe, plan)
+    done = act(lethe, plan)
+    lethe.finish(plan.digest, NOW, "run")
+    assert lethe.verify(plan.digest, "run").is_nothing
+    lethe.record(plan.rule, "run", digest=plan.digest)
+    return done
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+def test_a_document_goes_with_its_row_and_no_other_does(lethe: Lethe, size: int) -> None:
+    before = there(lethe)
+    assert carry_out(at_pace(lethe, size)) == 20
+    assert there(lethe) == before - DUE
+    assert rows(lethe) == set(range(21, 31))
+    assert told(lethe) == {"intended": 19, "deleted": 19}
+    assert lethe.database.one("SELECT count(*) FROM lethe.document_intent") == 0
+
+
+def test_a_field_that_names_a_document_can_be_dropped_with_it(open_lethe) -> None:
+    lethe = filled(open_lethe(DROPS, SCHEMA))
+    before = there(lethe)
+    assert carry_out(lethe) == 19  # one row names none: it is done
+    assert there(lethe) == before - DUE
+    assert lethe.database.one("SELECT count(*) FROM attachment WHERE path IS NULL") == 20
+    assert lethe.plan("ex-customers", NOW, "run").survey.of(Verdict.DUE) == 0
+
+
+def test_documents_of_rows_that_go_along_go_too(open_lethe) -> None:
+    lethe = filled(open_lethe(CASES_GO, SCHEMA))
+    before = there(lethe)
+    assert carry_out(lethe) == 20
+    assert there(lethe) == before - DUE
+    assert told(lethe) == {"intended": 19, "deleted": 19}
+
+
+def test_evidence_of_documents_is_what_the_schema_says_and_names_none(lethe: Lethe) -> None:
+    plan = approved(lethe)
+    act(lethe, plan, run="0" * 32)
+    found = leaves(lethe.database)
+    assert {"intent", "outcome", "batch"} <= {leaf["kind"] for leaf in found}
+    for leaf in found:
+        Draft202012Validator(schema()).validate(leaf)
+    assert "cv" not in json.dumps(found)
+    assert "saker" not in json.dumps(found)
+
+
+def test_a_held_row_keeps_its_document(lethe: Lethe) -> None:
+    lethe.database.run("INSERT INTO lethe.hold VALUES ('cases', '7', 'held')")
+    before = there(lethe)
+    assert carry_out(lethe) == 19
+    assert there(lethe) == before - DUE | {"saker/7/cv.pdf"}
+
+
+POINTS = ("after what is intended", "before a document", "half of the documents", "all documents", "before the commit")
+
+
+class Killed(BaseException):
+    """The process ends here, as it were: nothing catches it."""
+
+
+def stop_at(point: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be killed at a point of the first batch."""
+    remove, tell = documents.Folder.remove, documents.tell
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    def part(self: documents.Folder, paths: list[str]) -> None:
+        share = {"before a document": 0, "half of the documents": len(paths) // 2, "all documents": len(paths)}
+        remove(self, paths[: share[point]])
+        raise Killed
+
+    def told_and_killed(*args: object) -> None:
+        tell(*args)
+        if args[-1]:
+            raise Killed
+
+    if point == "after what is intended":
+        monkeypatch.setattr(documents, "all_intended", killed)
+    elif point == "before the commit":
+        monkeypatch.setattr(documents, "tell", told_and_killed)
+    else:
+        monkeypatch.setattr(documents.Folder, "remove", part)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_at_any_point_and_run_again_it_is_done_and_told_once(
+    lethe: Lethe, point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, plan = there(lethe), approved(lethe)
+    with monkeypatch.context() as patched:
+        stop_at(point, patched)
+        with pytest.raises(Killed), again(lethe) as killed:
+            act(at_pace(killed, 1), plan)
+    assert rows(lethe) == set(range(1, 31))  # the deed was undone
+    assert act(at_pace(lethe, 1), plan) == 20
+    lethe.finish(plan.digest, NOW, "run")
+    assert lethe.verify(plan.digest, "run").is_nothing
+    assert there(lethe) == before - DUE
+    assert told(lethe) == {"intended": 19, "deleted": 19}
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_was_intended_and_is_held_by_the_next_run_stays(
+    lethe: Lethe, gone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, before = approved(lethe), there(lethe)
+    with monkeypatch.context() as patched:
+        stop_at("all documents" if gone else "before a document", patched)
+        with pytest.raises(Killed), again(lethe) as killed:
+            act(killed, plan)
+    lethe.database.run("INSERT INTO lethe.hold VALUES ('attachments', '7', 'held')")
+    assert act(lethe, plan) == 19
+    lethe.finish(plan.digest, NOW, "run")
+    assert 7 in rows(lethe)
+    if gone:  # nobody can bring it back: that it is missing, and why, stays to be seen
+        assert lethe.verify(plan.digest, "run").documents == 1
+        assert told(lethe) == {"intended": 19, "deleted": 18}
+    else:
+        assert lethe.verify(plan.digest, "run").is_nothing
+        assert there(lethe) == before - DUE | {"saker/7/cv.pdf"}
+        assert told(lethe) == {"intended": 19, "deleted": 18, "withdrawn": 1}
+
+
+def test_a_document_that_is_missing_stops_the_batch_before_anything_is_changed(lethe: Lethe) -> None:
+    (lethe.papers / "saker/7/cv.pdf").unlink()
+    before, plan = there(lethe), approved(lethe)
+    with pytest.raises(StoreRefused, match=r"found 1 rows of attachments whose documents are not in papers, expected"):
+        act(lethe, plan)
+    assert (there(lethe), rows(lethe)) == (before, set(range(1, 31)))
+    assert leaves(lethe.database) == []
+    assert lethe.database.one("SELECT count(*) FROM lethe.document_intent") == 0
+
+
+def test_a_document_may_be_missing_where_that_is_declared(open_lethe) -> None:
+    accepts = ACTIVITY.replace("{path: papers}", "{path: {in: papers, missing: accept}}")
+    lethe = filled(open_lethe(accepts, SCHEMA))
+    (lethe.papers / "saker/7/cv.pdf").unlink()
+    assert carry_out(lethe) == 20
+    assert told(lethe) == {"intended": 19, "deleted": 18, "missing": 1}
+
+
+def test_a_folder_that_is_not_there_is_no_folder_of_missing_documents(open_lethe) -> None:
+    accepts = ACTIVITY.replace("{path: papers}", "{path: {in: papers, missing: accept}}")
+    lethe = filled(open_lethe(accepts, SCHEMA))
+    lethe.papers.rename(lethe.papers.with_name("unmounted"))
+    with pytest.raises(StoreUnreachable, match=r"documents papers: its folder is not there; is it mounted"):
+        act(lethe, approved(lethe))
+    assert rows(lethe) == set(range(1, 31))
+
+
+def test_a_document_that_another_row_names_is_left_to_that_row(lethe: Lethe) -> None:
+    lethe.database.run("UPDATE attachment SET path = 'saker/7/cv.pdf' WHERE id = 25")
+    assert carry_out(lethe) == 20
+    assert "saker/7/cv.pdf" in there(lethe)
+    assert told(lethe) == {"intended": 19, "deleted": 18, "shared": 1}
+    lethe.database.run("UPDATE cases SET ended_on = '2020-01-01' WHERE id = 25")
+    assert carry_out(lethe) == 1
+    assert "saker/7/cv.pdf" not in there(lethe)
+
+
+def test_two_rows_that_go_together_take_the_document_that_both_name(lethe: Lethe) -> None:
+    lethe.database.run("UPDATE attachment SET path = 'saker/7/cv.pdf' WHERE id = 20")
+    assert carry_out(lethe) == 20
+    assert "saker/7/cv.pdf" not in there(lethe)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../secret", "/saker/../../secret", "", "/", "saker//7", "saker/7", "C:\\secret", "a\tb", "./secret", "link/x"],
+)
+def test_a_path_that_could_mean_another_place_stops_the_batch_and_is_not_repeated(lethe: Lethe, path: str) -> None:
+    outside = lethe.papers.with_name("secret")
+    outside.write_text("not a document")
+    (lethe.papers / "link").symlink_to(lethe.papers.parent)
+    lethe.database.run(f"UPDATE attachment SET path = E'{path}' WHERE id = 7".replace("\\s", "\\\\s"))
+    before = there(lethe)
+    with pytest.raises(StoreRefused, match="documents papers: a row names") as told_of:
+        act(lethe, approved(lethe))
+    assert "secret" not in str(told_of.value)
+    assert (there(lethe), rows(lethe)) == (before, set(range(1, 31)))
+    assert outside.exists()
+
+
+def test_a_link_in_place_of_a_document_is_not_taken_for_it(lethe: Lethe) -> None:
+    place = lethe.papers / "saker/7/cv.pdf"
+    place.rename(lethe.papers / "original.pdf")
+    place.symlink_to(lethe.papers / "original.pdf")
+    with pytest.raises(StoreRefused, match="a row names a link, expected the document itself"):
+        act(lethe, approved(lethe))
+    assert rows(lethe) == set(range(1, 31))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may delete everywhere; the injected error below stands in for it")
+def test_a_folder_that_may_not_be_written_undoes_the_batch(lethe: Lethe) -> None:
+    place = lethe.papers / "saker/7"
+    place.chmod(0o500)
+    try:
+        with pytest.raises(StoreUnreachable, match="documents papers: permission denied"):
+            act(lethe, approved(lethe))
+    finally:
+        place.chmod(0o700)
+    assert rows(lethe) == set(range(1, 31))
+
+
+def test_an_error_of_the_storage_undoes_the_batch_and_tells_no_path(
+    lethe: Lethe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fsspec.implementations.local import LocalFileSystem
+
+    def refuse(self, path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(LocalFileSystem, "rm_file", refuse)
+    with pytest.raises(StoreUnreachable, match="documents papers: permission denied; check") as told_of:
+        act(lethe, approved(lethe))
+    assert "saker" not in str(told_of.value)
+    assert rows(lethe) == set(range(1, 31))
+
+
+def test_a_document_that_comes_back_as_it_is_deleted_undoes_the_batch(
+    lethe: Lethe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fsspec.implementations.local import LocalFileSystem
+
+    monkeypatch.setattr(LocalFileSystem, "rm_file", lambda *_: None)
+    with pytest.raises(StoreRefused, match="19 of 19 are still there after they were deleted"):
+        act(lethe, approved(lethe))
+    assert rows(lethe) == set(range(1, 31))
+
+
+def test_past_the_bound_no_document_goes(lethe: Lethe) -> None:
+    plan, before = approved(lethe), there(lethe)
+    for number in range(31, 61):
+        file = lethe.papers / f"{number}.pdf"
+        file.write_text("x")
+        lethe.database.run(f"INSERT INTO attachment VALUES ({number}, 1, '{number}.pdf')")
+    with pytest.raises(BoundExceeded):
+        act(lethe, plan)
+    assert there(lethe) >= before
+
+
+def test_a_row_that_is_added_between_the_two_transactions_takes_no_document_unseen(
+    lethe: Lethe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, intend, added = approved(lethe), documents.intend, []
+
+    def then_add(conn, work, found, shard):
+        intend(conn, work, found, shard)
+        if not added:
+            (lethe.papers / "late.pdf").write_text("x")
+            added.append(1)
+            lethe.database.run("INSERT INTO attachment VALUES (99, 1, 'late.pdf')")
+
+    monkeypatch.setattr(documents, "intend", then_add)
+    assert act(lethe, plan) == 21
+    assert "late.pdf" not in there(lethe)
+    assert told(lethe) == {"intended": 20, "deleted": 20}
+
+
+def test_two_runs_at_once_delete_and_tell_each_document_once(lethe: Lethe) -> None:
+    plan, before, done = approved(lethe), there(lethe), []
+    with again(lethe) as other:
+        threads = [
+            threading.Thread(target=lambda each=each: done.append(act(at_pace(each, 1), plan)))
+            for each in (lethe, other)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    assert sum(done) == 20
+    assert there(lethe) == before - DUE
+    assert told(lethe) == {"intended": 19, "deleted": 19}
+
+
+def test_what_verification_finds_open_fails_it(lethe: Lethe) -> None:
+    plan = approved(lethe)
+    lethe.database.run("INSERT INTO lethe.document_intent VALUES ('attachments', '7', 'path', 'papers', 'x', true)")
+    assert lethe.remaining("ex-customers", plan.today).documents == 1
+
+
+def test_a_column_of_documents_that_is_not_there_is_told(open_lethe) -> None:
+    lethe = open_lethe(ACTIVITY.replace("{path: papers}", "{pathh: papers}"), SCHEMA)
+    with pytest.raises(SchemaMismatch, match="pathh: not found in the database"):
+        lethe.plan("ex-customers", NOW, "run")
+
+
+def test_a_bucket_is_a_folder_too(open_lethe) -> None:
+    import fsspec
+
+    lethe = open_lethe(ACTIVITY, SCHEMA)
+    bucket = fsspec.filesystem("memory")
+    lethe.addresses["papers"] = "memory://bucket"
+    for number in (n for n in range(1, 31) if n != 20):
+        bucket.pipe_file(f"/bucket/saker/{number}/cv.pdf", b"x")
+    try:
+        assert carry_out(lethe) == 20
+        assert set(bucket.find("/bucket")) == {f"/bucket/saker/{n}/cv.pdf" for n in range(21, 31)}
+    finally:
+        bucket.rm("/bucket", recursive=True)
+
+
+def test_where_the_storage_cannot_be_opened_that_is_told(lethe: Lethe) -> None:
+    lethe.addresses["papers"] = "nowhere://x"
+    with pytest.raises(ConfigError, match="documents papers: connection papers leads to a storage that nothing here"):
+        act(lethe, approved(lethe))
