@@ -112,6 +112,12 @@ def evidence_variables(home: Path, ports: Mapping[str, int], keys: Mapping[str, 
     }
 
 
+def folder_variables(home: Path) -> dict[str, str]:
+    """Return the address of the folder with the documents of cases."""
+    documents = {"conn_type": "fs", "extra": {"path": str(home / "case-documents")}}
+    return {connection_variable("case-documents"): json.dumps(documents)}
+
+
 def far_from(now: datetime) -> str:
     """Return a daily schedule half a day away: no sweep of the clock's comes between the demo's own."""
     return f"0 {(now.hour + 12) % 24} * * *"

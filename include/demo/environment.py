@@ -159,7 +159,8 @@ class Environment:
         }
         schedule = {"LETHE_SWEEP_AT": configuration.far_from(clock.now())}
         evidence = configuration.evidence_variables(self.home, ports, keys)
-        variables = airflow | schedule | evidence | configuration.store_variables(ports, keys)
+        stores = configuration.store_variables(ports, keys) | configuration.folder_variables(self.home)
+        variables = airflow | schedule | evidence | stores
         configuration.write_variables(self.home / "env", variables)
         officer = configuration.store_variables(ports, keys, "lethe_officer")
         only_state = {name: value for name, value in officer.items() if name.endswith("_STATE")}
@@ -252,7 +253,7 @@ class Environment:
         return hashlib.sha256(content).hexdigest()
 
     def _make_directories(self) -> None:
-        for name in ("airflow", "archive", "logs", "outside", "run"):
+        for name in ("airflow", "archive", "case-documents", "logs", "outside", "run"):
             (self.home / name).mkdir(parents=True, exist_ok=True)
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,11 +34,11 @@ END $$
 """
 
 
-def lay(address: Callable[[str], str], policy_dir: Path, outside: Path) -> dict[str, str]:
+def lay(address: Callable[[str], str], policy_dir: Path, outside: Path, documents: Path) -> dict[str, str]:
     """Build the estate anew and make it ready for a first sweep; the administrator's addresses by store.
 
     `address` gives the administrator's address of a store, of lethe_state or lethe_evidence; `outside` is the directory
-    that keeps the head of the evidence. What an earlier demo left is removed.
+    that keeps the head of the evidence, `documents` that of the cases' documents. What an earlier demo left is removed.
     """
     policy = load(policy_dir)
     stores = {store: address(store) for store in STORES}
@@ -47,6 +48,7 @@ def lay(address: Callable[[str], str], policy_dir: Path, outside: Path) -> dict[
         if old.is_file():
             old.unlink()
     build(stores)
+    lay_documents(stores["portal"], documents)
     for store, where in stores.items():
         _run(where, grants(policy, policy.stores[store]))
         if store in PARTITIONED:
@@ -55,6 +57,16 @@ def lay(address: Callable[[str], str], policy_dir: Path, outside: Path) -> dict[
     _run(address(STATE), script("store") + script("state"))
     _run(address(EVIDENCE), script("evidence") + SEALER)
     return stores
+
+
+def lay_documents(portal: str, folder: Path) -> None:
+    """Put a small document wherever an attachment of the portal says that there is one, and nothing else."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with psycopg.connect(portal) as connection:
+        for (path,) in connection.execute("SELECT path FROM attachments"):
+            place = folder / path.removeprefix("/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(b"%PDF-1.7\n")
 
 
 def is_laid(address: Callable[[str], str]) -> bool:

@@ -55,7 +55,8 @@ class Demo:
 
     def lay(self) -> dict[str, str]:
         """Build the estate anew; the administrator's addresses by store."""
-        return estate_setup.lay(self._address, POLICY, self.environment.home / "outside")
+        home = self.environment.home
+        return estate_setup.lay(self._address, POLICY, home / "outside", home / "case-documents")
 
     def lay_for_looking(self, *, anew: bool) -> None:
         """Build the estate unless there is one; with `anew`, also when there is one that was swept."""
@@ -87,7 +88,7 @@ class Demo:
             with self._step("the evidence of all this, collected, signed and brought outside"):
                 sealed = self._sealed(platform)
         with self._step("every row compared with what must become of it"):
-            wrong = truth.check(stores, self.before)
+            wrong = truth.check(stores, self.before, self.environment.home / "case-documents")
         self._report(answered)
         self._show_evidence(sealed)
         if wrong:

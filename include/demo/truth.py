@@ -62,17 +62,33 @@ def load(path: Path) -> Estate:
     return estate
 
 
-def check(conninfo: dict[str, str], before: Estate, today: date = TODAY) -> list[Mismatch]:
+def check(
+    conninfo: dict[str, str], before: Estate, documents: Path | None = None, today: date = TODAY
+) -> list[Mismatch]:
     """Compare the stores after a sweep of `today` with what `before` should have become; planted cases come first.
 
-    The planted cases are compared on their own day only, with the fates written by hand.
+    The planted cases are compared on their own day only, with the fates written by hand. `documents` is the folder of
+    the portal's documents, when it was swept too.
     """
     after = snapshot(conninfo)
     cases = [case for case in CASES if today == TODAY and case.store in before]
     planted = [found for case in cases for found in _case(case, before, after)]
     if today == TODAY and "contact-centre" in after:
         planted += _statistics(after["contact-centre"])
-    return list(dict.fromkeys([*planted, *compare(expected(before, today), after)]))
+    wanted = expected(before, today)
+    left = _documents(before["portal"], wanted["portal"], documents) if documents else ()
+    return list(dict.fromkeys([*planted, *compare(wanted, after), *left]))
+
+
+def _documents(before: Store, wanted: Store, folder: Path) -> Iterator[Mismatch]:
+    """A document is there exactly when its attachment is; nothing else is in the folder."""
+    there = {f"/{file.relative_to(folder)}" for file in folder.rglob("*") if not file.is_dir()}
+    for key, row in before["attachments"].items():
+        if (row["path"] in there) != (key in wanted["attachments"]):
+            stays = key in wanted["attachments"]
+            yield Mismatch("portal", "attachments", key, f"document is {'gone' if stays else 'there'}, should not be")
+    for _ in there - {row["path"] for row in before["attachments"].values()}:
+        yield Mismatch("portal", "attachments", "", "a document is there that no attachment ever named")
 
 
 def compare(wanted: Estate, found: Estate) -> list[Mismatch]:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from lethe.deadlines import Period, cutoff, fiscal_cutoff, last_day, next_day
-from lethe.model import Aggregate, Anonymise, Change, Condition, Floor, Generalise, Policy, Put, Redact, Rule
-from lethe.reach import floors_of, followers_of, kin_of
+from lethe.model import Aggregate, Anonymise, Change, Condition, Drop, Floor, Generalise, Policy, Put, Redact, Rule
+from lethe.reach import documents_of, floors_of, followers_of, kin_of
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ _EN = _Language(
         "or": "or",
         "quote": "“{value}”",
         "blank": "blank",
+        "dropped": "blank, and its document deleted",
         "surrogate": "surrogate",
         "deleted": "deleted",
         "anonymised": "anonymised",
@@ -60,6 +61,7 @@ _EN = _Language(
         "held": "Kept as long as {conditions}. A hold keeps it longer.",
         "holds": "A hold keeps it longer.",
         "follows": "What belongs to it goes with it ({names}); when any of that must stay, all of it stays.",
+        "documents": "The documents that {fields} names in {folder} are deleted with it.",
         "fiscal": "{law} ({obligation}) keeps {fields} for {period} after the fiscal year has ended{when}:"
         " today what is dated after {cutoff} stays.",
         "until": "{law} ({obligation}) keeps {fields} until the date in {at} has come{when}.",
@@ -90,6 +92,7 @@ _NB = _Language(
         "or": "eller",
         "quote": "«{value}»",
         "blank": "tømmes",
+        "dropped": "tømmes, og dokumentet slettes",
         "surrogate": "erstatningsverdi",
         "deleted": "slettes",
         "anonymised": "anonymiseres",
@@ -111,6 +114,7 @@ _NB = _Language(
         "held": "Beholdes så lenge {conditions}. En sperre gjør at det beholdes lenger.",
         "holds": "En sperre gjør at det beholdes lenger.",
         "follows": "Det som hører til, følger med ({names}); må noe av det beholdes, beholdes alt.",
+        "documents": "Dokumentene som {fields} viser til i {folder}, slettes samtidig.",
         "fiscal": "{law} ({obligation}) krever at {fields} beholdes i {period} etter regnskapsårets slutt{when}:"
         " i dag beholdes det som er datert etter {cutoff}.",
         "until": "{law} ({obligation}) krever at {fields} beholdes til datoen i {at} er kommet{when}.",
@@ -251,7 +255,14 @@ def _details(rule: Rule, lang: str) -> list[str]:
     if rule.followers:
         names = sorted({follower.dataset.name for follower in followers_of(rule)})
         sentences.append(speak.text["follows"].format(names=join_words(names, speak.text["and"])))
+    sentences += _documents(rule, speak)
     return sentences
+
+
+def _documents(rule: Rule, speak: _Language) -> Iterator[str]:
+    for dataset, column in documents_of(rule):
+        field = column if dataset.name == rule.dataset.name else f"{dataset.name}.{column}"
+        yield speak.text["documents"].format(fields=field, folder=dataset.documents[column].store)
 
 
 def _fields(action: Anonymise, speak: _Language) -> Iterator[str]:
@@ -277,6 +288,8 @@ def change_words(change: Change, lang: str) -> str:
         return speak.text["redacted text"]
     if isinstance(change, Generalise):
         return _coarser(change, speak)
+    if isinstance(change, Drop):
+        return speak.text["dropped"]
     if isinstance(change, Put) and change.value is not None:
         return speak.text["quote"].format(value=change.value)
     return speak.text["blank" if isinstance(change, Put) else "surrogate"]

@@ -63,7 +63,7 @@ def test_the_way_of_the_data_by_hand(lethe: Lethe, say: Callable[..., Result]) -
     assert answered.endswith(f"plan {digest[:12]}: approved as privacy-officer\n")
     applied = say("apply", "--json")
     assert applied.exit_code == 0
-    done = {"plan": digest, "rows": DUE, "reach": 0, "batches": 1, "remaining": 0, "detached": []}
+    done = {"plan": digest, "rows": DUE, "reach": 0, "batches": 1, "remaining": 0, "detached": [], "documents": 0}
     assert json.loads(applied.stdout) == [done]
     assert say("verify", "--now", DAY).stdout == "ex-customers: 0 remain\n"
     assert "done" in say("plans").stdout
@@ -84,7 +84,9 @@ def test_applied_twice_it_has_nothing_left_to_do(lethe: Lethe, say: Callable[...
 def test_verify_ends_with_1_while_something_remains(say: Callable[..., Result]) -> None:
     found = say("verify", "--now", DAY, "--json")
     assert found.exit_code == 1
-    assert json.loads(found.stdout) == [{"rule": "ex-customers", "confirmed": True, "remaining": DUE, "detached": []}]
+    assert json.loads(found.stdout) == [
+        {"rule": "ex-customers", "confirmed": True, "remaining": DUE, "detached": [], "documents": 0}
+    ]
 
 
 def test_a_rejected_plan_is_not_carried_out(say: Callable[..., Result]) -> None:

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from faults import NOW, act, again, answer, approved, at_pace, leaves
 from lethe.errors import BoundExceeded, ConfigError, SchemaMismatch, StoreRefused, StoreUnreachable
 from lethe.evidence.leaf import schema
-from lethe.model import Verdict
+from lethe.model import Verdict, Way
 from lethe.run import Lethe
 from lethe.stores.postgres import documents
 
@@ -393,3 +393,100 @@ def test_where_the_storage_cannot_be_opened_that_is_told(lethe: Lethe) -> None:
     lethe.addresses["papers"] = "nowhere://x"
     with pytest.raises(ConfigError, match="documents papers: connection papers leads to a storage that nothing here"):
         act(lethe, approved(lethe))
+
+
+THREE_LEVELS = CASES_GO.replace("of: cases", "of: customers").replace(
+    "  cases: {in: crm, table: cases, key: id, personal_data: {}}",
+    """  customers: {in: crm, table: customer, key: id, personal_data: {}}
+  cases:
+    in: crm
+    table: cases
+    key: id
+    personal_data: {}
+    refers_to: {customer: {to: customers, by: customer_id}}
+    follows: customer""",
+)
+CUSTOMERS = """
+CREATE TABLE customer (id bigint PRIMARY KEY, ended_on date);
+INSERT INTO customer SELECT id, ended_on FROM cases;
+ALTER TABLE cases ADD customer_id bigint;
+UPDATE cases SET customer_id = id;
+"""
+
+
+def test_documents_go_however_far_down_their_rows_hang(open_lethe) -> None:
+    lethe = filled(open_lethe(THREE_LEVELS, SCHEMA + CUSTOMERS))
+    before = there(lethe)
+    assert carry_out(lethe) == 20
+    assert there(lethe) == before - DUE
+
+
+def test_a_row_that_names_another_document_by_now_takes_that_one(lethe: Lethe, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, before = approved(lethe), there(lethe)
+    with monkeypatch.context() as patched:
+        stop_at("after what is intended", patched)
+        with pytest.raises(Killed), again(lethe) as killed:
+            act(killed, plan)
+    (lethe.papers / "new.pdf").write_text("x")
+    lethe.database.run("UPDATE attachment SET path = 'new.pdf' WHERE id = 7")
+    assert act(lethe, plan) == 20
+    assert there(lethe) == before - DUE | {"saker/7/cv.pdf"}  # nothing names it: nobody knows whose it is
+    assert told(lethe) == {"intended": 20, "deleted": 19}
+
+
+def test_a_row_that_is_added_just_before_the_deed_is_not_deleted_without_its_document(
+    open_lethe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lethe = filled(open_lethe(CASES_GO, SCHEMA))
+    plan, find, calls = approved(lethe), documents.find, []
+
+    def then_add(conn, predicate, where):
+        found = find(conn, predicate, where)
+        calls.append(1)
+        if len(calls) == 2:  # the one inside the batch
+            (lethe.papers / "late.pdf").write_text("x")
+            lethe.database.run("INSERT INTO attachment VALUES (99, 1, 'late.pdf')")
+        return found
+
+    monkeypatch.setattr(documents, "find", then_add)
+    act(lethe, plan)
+    assert ("late.pdf" in there(lethe)) == (99 in rows(lethe))
+
+
+OWN_CLOCK = ACTIVITY.replace("clock: case.ended_on", "clock: uploaded_on")
+UPLOADED = (
+    "ALTER TABLE attachment ADD uploaded_on date; UPDATE attachment SET uploaded_on = '2020-01-01' WHERE id <= 20;"
+)
+
+
+def test_a_row_that_the_application_is_renaming_takes_the_document_that_it_then_names(open_lethe) -> None:
+    lethe = filled(open_lethe(OWN_CLOCK, SCHEMA + UPLOADED))
+    (lethe.papers / "new.pdf").write_text("x")
+    plan, done = approved(lethe), []
+    thread = threading.Thread(target=lambda: done.append(act(lethe, plan)))
+    with lethe.database.connect() as application:
+        with application.transaction():
+            application.execute("UPDATE attachment SET path = 'new.pdf' WHERE id = 7")
+            thread.start()
+            thread.join(0.5)
+            assert done == []
+        thread.join(20)
+    assert done == [20]
+    assert "new.pdf" not in there(lethe)
+    assert "saker/7/cv.pdf" in there(lethe)
+
+
+def test_a_partition_whose_rows_name_documents_is_not_dropped_whole(open_lethe) -> None:
+    parted = """
+    CREATE TABLE attachment (id bigint, uploaded_on date NOT NULL, path text, PRIMARY KEY (id, uploaded_on))
+        PARTITION BY RANGE (uploaded_on);
+    CREATE TABLE attachment_2020 PARTITION OF attachment FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
+    INSERT INTO attachment SELECT n, '2020-05-05', NULL FROM generate_series(1, 20) n;
+    """
+    head = OWN_CLOCK.replace("    refers_to: {case: {to: cases, by: case_id}}\n", "")
+    lethe = open_lethe(head, "CREATE TABLE cases (id bigint PRIMARY KEY);" + parted)
+    lethe.database.run(
+        "ALTER TABLE attachment OWNER TO lethe_worker; ALTER TABLE attachment_2020 OWNER TO lethe_worker"
+    )
+    ways = {shard.way for shard in lethe.plan("ex-customers", NOW, "run").survey.shards}
+    assert ways == {Way.BLOCKS}

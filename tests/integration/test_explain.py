@@ -472,7 +472,7 @@ def test_what_is_not_there_is_said(say, rows: str, says: str) -> None:
 
 def test_a_store_that_is_down_keeps_no_other_from_being_explained(say, lethe: Lethe, monkeypatch) -> None:
     stores = lethe.policy_dir / "stores.yaml"
-    stores.write_text(stores.read_text() + STATIONS)
+    stores.write_text(stores.read_text().replace("stores:\n", f"stores:{STATIONS}", 1))
     activity = lethe.policy_dir / "activities" / "customers.yaml"
     archived = "  files: {in: archive, table: file, key: id, personal_data: {}}\nfloors:"
     activity.write_text(activity.read_text().replace("floors:", archived))

@@ -14,8 +14,6 @@ from hypothesis import strategies as st
 
 from lethe.evidence.leaf import (
     Place,
-    _head,
-    _of_plan,
     anchor_leaf,
     approval_leaf,
     batch_leaf,
@@ -24,8 +22,10 @@ from lethe.evidence.leaf import (
     heartbeat_leaf,
     hold_leaf,
     instant,
+    intent_leaf,
     key_leaf,
     manifest_leaf,
+    outcome_leaf,
     plan_leaf,
     policy_leaf,
     purge_leaf,
@@ -128,14 +128,19 @@ def _every_leaf() -> dict[str, dict[str, Any]]:
         "heartbeat": heartbeat_leaf(PLACE, RUN, day=TODAY, size=0, unreachable=1, unanchored_since=AT),
         "manifest": manifest_leaf(PLACE, RUN, day=TODAY, expected=POLICY.rules, missing=["visitors-26-months"]),
         "restore": restore_leaf(PLACE, RUN, database="store", found=3, published=12),
-        "intent": {**_head("intent", PLACE, RUN), **_of_plan(_plan(_rule()), _rule()), "deed": "c" * 64, "number": 1},
-        "outcome": {
-            **_head("outcome", PLACE, RUN),
-            **_of_plan(_plan(_rule()), _rule()),
-            "deed": "c" * 64,
-            "number": 1,
-            "found": "done",
-        },
+        "intent": intent_leaf(_plan(_rule()), _rule(), PLACE, RUN, shard=0, documents={"case-documents": 19}),
+        "outcome": outcome_leaf(
+            _plan(_rule()),
+            _rule(),
+            PLACE,
+            RUN,
+            shard=0,
+            batch=1,
+            outcome={"case-documents": {"deleted": 18, "shared": 1}},
+        ),
+        "outcome at the end": outcome_leaf(
+            _plan(_rule()), _rule(), PLACE, RUN, shard=-1, batch=1, outcome={"case-documents": {"withdrawn": 1}}
+        ),
         "hold": _hold("visitors", "17"),
         "hold on a dataset": _hold("visitors", "*"),
         "hold on a rule": _hold("rule:visitors-26-months", "*"),

@@ -136,13 +136,17 @@ def _check_stores(sources: Iterable[DatasetSource], known: Iterable[str] | None)
 
 
 def _check_documents(sources: Iterable[DatasetSource], known: Iterable[str] | None) -> None:
+    """A folder is known, and of one store: whether a row still names a document can be asked of one database only."""
+    first: dict[str, str] = {}
     for source in sources:
         for column, form in source.form.documents.items():
             spot = source.spot / "documents" / column
-            name = form if isinstance(form, str) else form.in_
+            name, place = (form, spot) if isinstance(form, str) else (form.in_, spot / "in")
+            store = first.setdefault(name, source.form.in_)
             if known is not None and name not in known:
-                what = one_of("a folder or bucket under documents: of stores.yaml", name, known)
-                (spot if isinstance(form, str) else spot / "in").expected(what)
+                place.expected(one_of("a folder or bucket under documents: of stores.yaml", name, known))
+            elif store != source.form.in_:
+                place.report(f"found a folder of the store {store}, expected one whose documents no other store names")
             if column in source.form.key:
                 spot.report("found a column of the key, expected one that rows are not known by", key=True)
 
