@@ -14,6 +14,8 @@ the other.
 **Each rule** goes its own way: *plan* counts what is due and why the rest is kept, *gate* asks whether the plan may be
 carried out, *act* overwrites the fields in batches, *verify* asks the store anew, *record* writes down how it ended.
 What was anonymised before is recognised and left alone. One rule that fails stops no other; the run ends failed.
+*verify* also measures whether anybody stands out among too few in what was anonymised, and *measure*, at the end, in
+data that never had a person, where the policy says how that must be (`anonymity:`).
 
 **No way back.** What a field held is gone, but for the store's backups. `lethe policy explain RULE` names the fields
 and what becomes of each.
@@ -39,5 +41,6 @@ with DAG(
     **way.shared(way.ANONYMISING),
 ):
     chosen = sweep.select(tuple(rules))
-    ended = [sweep.tell_sealing(), sweep.conclude()]
-    way.lay_all(rules, after=chosen, before=ended)
+    measured, ended = sweep.measure(), [sweep.tell_sealing(), sweep.conclude()]
+    measured >> ended
+    way.lay_all(rules, after=chosen, before=[measured, *ended])

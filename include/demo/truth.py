@@ -27,6 +27,7 @@ from demo.planted.portal import FORGOTTEN_CASE, FORGOTTEN_MESSAGE
 __all__ = ["CASES", "DATASETS", "HOLDS", "Case", "Mismatch", "check", "expected", "load", "save", "snapshot"]
 
 OSLO = ZoneInfo("Europe/Oslo")
+FEWEST_ALIKE = 3
 HELD = {(hold.store, hold.table, hold.key) for hold in HOLDS}
 KEYS = {"kunde": "kundenr", "faktura": "fakturanr", "agents": "username"}  # every other table's key is `id`
 
@@ -152,18 +153,44 @@ def _contacts(store: Store, today: date) -> Store:
 def _webshop(store: Store, today: date) -> Store:
     ended = {k for k, row in store["customers"].items() if over(row["ended_at"], today, months=12)}
     left = {key for key, row in store["orders"].items() if str(row["customer_id"]) in ended} - _held("orders")
-    untied = {name: value for name, value in FORGOTTEN_ORDER.items() if name != "ship_postcode"}
-    forgotten = _changed(store["orders"], left, untied)
+    orders = {key: _untied(row) if key in left else row for key, row in store["orders"].items()}
     return {
         **store,
-        "orders": {key: _region(row) if key in left else row for key, row in forgotten.items()},
+        "orders": _in_groups(orders),
         "messages": _drop(store, "messages", lambda row: str(row["customer_id"]) in ended),
     }
 
 
-def _region(order: Record) -> Record:
-    postcode = order["ship_postcode"]
-    return {**order, "ship_postcode": postcode and f"{postcode[:2]}00"}
+def _untied(order: Record) -> Record:
+    postcode, placed = order["ship_postcode"], datetime.fromisoformat(order["placed_at"]).astimezone(OSLO)
+    return {
+        **order,
+        **dict.fromkeys(("customer_id", "ship_name", "ship_address", "email", "phone", "note")),
+        "ship_postcode": postcode and f"{postcode[:2]}00",
+        "placed_at": _first_moment(placed.year, placed.month),
+    }
+
+
+def _first_moment(year: int, month: int) -> str:
+    return datetime(year, month, 1, tzinfo=OSLO).astimezone(UTC).isoformat()
+
+
+def _of_year(order: Record) -> Record:
+    return {**order, "placed_at": _first_moment(datetime.fromisoformat(order["placed_at"]).astimezone(OSLO).year, 1)}
+
+
+def _in_groups(orders: Table) -> Table:
+    """Orders without a person of which fewer than three are alike lose the region, then the month."""
+    free = {key for key, row in orders.items() if row == _untied(row)} - _held("orders")
+    for coarser in (lambda row: {**row, "ship_postcode": None}, _of_year):
+        sizes = Counter(_group(row) for row in orders.values() if row == _untied(row))
+        small = {key for key in free if sizes[_group(orders[key])] < FEWEST_ALIKE}
+        orders = {key: coarser(row) if key in small else row for key, row in orders.items()}
+    return orders
+
+
+def _group(order: Record) -> tuple[str, str | None]:
+    return order["placed_at"], order["ship_postcode"]
 
 
 def _bookkeeping(store: Store, today: date) -> Store:

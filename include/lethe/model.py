@@ -296,6 +296,31 @@ class Aggregate:
 
 
 @dataclass(frozen=True)
+class Linked:
+    """A dataset whose rows still have names, and the columns by which ours could be matched with them: ours, theirs."""
+
+    to: str
+    by: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Anonymity:
+    """What must hold of rows that lost their person, or never had one: nobody stands out among fewer than `k`.
+
+    `rule` is the one that anonymises the dataset; None where its rows were collected without a person. Its rows in
+    smaller groups get the changes of `small_groups`, in that order, until there are none.
+    """
+
+    dataset: str
+    rule: str | None
+    k: int
+    by: tuple[str, ...]
+    linked: tuple[Linked, ...]
+    small_groups: tuple[Mapping[str, Change], ...]
+    obligation: str | None
+
+
+@dataclass(frozen=True)
 class Limits:
     """How much one plan may do without a person; 0 means nothing at all."""
 
@@ -406,6 +431,8 @@ class Policy:
     digest: str
     warnings: tuple[str, ...] = ()
     documents: Mapping[str, DocumentStore] = field(default_factory=dict)
+    anonymity: Mapping[str, Anonymity] = field(default_factory=dict)
+    """By dataset."""
 
 
 # ---------------------------------------------------------------- verdicts
@@ -592,8 +619,10 @@ class Remaining:
     """Partitions taken off the table whose fate is not sealed."""
     documents: int = 0
     """Documents that were to be deleted and whose fate is not sealed."""
+    findings: tuple[str, ...] = ()
+    """What speaks against calling anonymous what was anonymised, in words."""
 
     @property
     def is_nothing(self) -> bool:
         """Whether nothing is left."""
-        return not (self.rows or self.detached or self.documents)
+        return not (self.rows or self.detached or self.documents or self.findings)

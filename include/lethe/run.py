@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
@@ -178,9 +178,10 @@ class Lethe:
 
     def store(self, rule: Rule) -> DataStore:
         """The store that the rule's dataset lives in."""
-        return self._store(rule.dataset.store)
+        return self.store_named(rule.dataset.store)
 
-    def _store(self, name: str) -> DataStore:
+    def store_named(self, name: str) -> DataStore:
+        """The store of this name in the policy."""
         if name not in self._stores:
             store = self.policy.stores[name]
             self._stores[name] = open_store(store, self.policy, self._conninfo(store.connection), self._url)
@@ -270,10 +271,13 @@ class Lethe:
         self._work_off(plan, plan.survey.shards[shard], run, progress)
 
     def finish(self, digest: str, now: datetime, run: str) -> None:
-        """What comes after all shards: small groups of the statistics go, and the tables are purged."""
+        """What comes after all shards: small groups go or are made coarser, and the tables are purged."""
+        from lethe.anonymous import part
+
         plan = self.may_act(digest, now)
         if plan is None:
             return
+        part(self, plan, run)
         dataset = self.rule(plan.rule).dataset
         self._work_off(plan, finish_shard(f"{dataset.schema}.{dataset.table}"), run, None)
 
@@ -305,11 +309,21 @@ class Lethe:
         return self.store(self.rule(plan.rule)).done(plan)
 
     def verify(self, digest: str, run: str) -> Remaining:
-        """Ask the store by other means what is left of what was due on the plan's day, and write it down."""
+        """Ask the store by other means what is left of what was due on the plan's day, and write it down.
+
+        Of what was anonymised it is measured how anonymous it is, where the policy says how it must be.
+        """
+        from lethe.anonymous import measure, write_down
+
         plan = self.state.plan(digest)
         remaining = self.remaining(plan.rule, plan.today)
         self.state.verified(plan, self.rule(plan.rule), remaining, run)
-        return remaining
+        anonymity = self.policy.anonymity.get(self.rule(plan.rule).dataset.name)
+        if anonymity is None or anonymity.rule != plan.rule:
+            return remaining
+        found = measure(self, anonymity.dataset)
+        write_down(self, found, run)
+        return replace(remaining, findings=tuple(found.findings()))
 
     def remaining(self, name: str, today: date) -> Remaining:
         """Ask the store by other means what was due on a day and is still there."""
@@ -324,7 +338,7 @@ class Lethe:
         from lethe.stores.postgres.store import PostgresStore
         from lethe.stores.postgres.subject import Subject
 
-        store = self._store(dataset.store)
+        store = self.store_named(dataset.store)
         if not isinstance(store, PostgresStore):
             raise ConfigError(f"store {dataset.store}: found kind {store}, expected one that can name rows")
         confirmed = {name for name, rule in self.policy.rules.items() if self.state.is_confirmed(rule)}

@@ -205,7 +205,7 @@ def verify(*, ti: Any) -> None:
         detached, documents = len(remaining.detached), remaining.documents
         raise AirflowFailException(
             f"{remaining.rows} rows remain that were due; partitions detached: {detached}; "
-            f"documents not settled: {documents}"
+            f"documents not settled: {documents}{''.join(f'; {each}' for each in remaining.findings)}"
         )
 
 
@@ -229,6 +229,26 @@ def record(rule: str, *, params: dict[str, Any], ti: Any, dag_run: Any) -> None:
     log.info("%s: %s", rule, state)
     if state == "failed":
         raise AirflowFailException(f"rule {rule}: a step before this one failed; its own log says why")
+
+
+@task(trigger_rule="all_done", pool=POOL)
+def measure(*, params: dict[str, Any]) -> None:
+    """Whether data that never had a person hides everybody well enough; fails when it does not.
+
+    What a rule anonymises is measured by its own `verify`, once its plan is carried out.
+    """
+    from lethe import anonymous  # the numbering plans are loaded by who measures
+
+    wrong = list[str]()
+    with lethe_at_work() as lethe:
+        for dataset in (name for name, each in lethe.policy.anonymity.items() if each.rule is None):
+            found = anonymous.measure(lethe, dataset)
+            if not params["dry_run"]:
+                anonymous.write_down(lethe, found, run_id())
+            log.info("%s: %d rows in %d groups", dataset, found.groups.rows, found.groups.groups)
+            wrong += [f"{dataset}: {each}" for each in found.findings()]
+    if wrong:
+        raise AirflowFailException("; ".join(wrong))
 
 
 @task(trigger_rule="all_done", outlets=[SWEPT])

@@ -147,7 +147,7 @@ def test_a_misspelled_parameter_is_refused_by_name(dags: dict, name: str) -> Non
 
 @both
 def test_no_rule_waits_for_another_rule(dags: dict, name: str) -> None:
-    last = ("tell_sealing", "conclude")
+    last = ("measure", "tell_sealing", "conclude")
     tasks = [task for task in dags[name].tasks if task.task_id not in last]
     for task in tasks:
         rule = task.task_id.rpartition(".")[0]
@@ -167,7 +167,9 @@ def test_sealing_goes_on_whatever_a_step_before_it_came_to_and_is_never_switched
 def test_the_end_of_every_run_is_told_to_sealing_even_of_one_that_failed(dags: dict, name: str) -> None:
     told = dags[name].get_task("tell_sealing")
     assert told.trigger_rule == "all_done"
-    assert told.upstream_task_ids == {f"{rule}.record" for rule in groups(dags[name])}
+    measured = {"measure"} if name == "anonymize_ex_customers" else set()
+    assert told.upstream_task_ids == {f"{rule}.record" for rule in groups(dags[name])} | measured
+    assert dags[name].get_task("conclude").upstream_task_ids == told.upstream_task_ids
     assert [asset.name for asset in told.outlets] == ["lethe_swept"]
     assert dags[name].get_task("conclude").trigger_rule == "none_failed"
     assert {task.task_id for task in dags[name].leaves} == {"tell_sealing", "conclude"}
@@ -191,7 +193,14 @@ def test_a_manifest_expects_what_the_schedule_of_both_has(monkeypatch, schedule:
 @both
 def test_tasks_that_work_on_stores_share_a_pool(dags: dict, name: str) -> None:
     pools = {task.task_id.rpartition(".")[2]: task.pool for task in dags[name].tasks}
-    assert {step for step, pool in pools.items() if pool == "lethe_stores"} == {"plan", "act", "verify"}
+    shared = {step for step, pool in pools.items() if pool == "lethe_stores"}
+    assert shared == {"plan", "act", "verify"} | ({"measure"} & set(pools))
+
+
+def test_what_has_no_names_is_measured_at_the_end_whatever_the_rules_came_to(dags: dict) -> None:
+    measure = dags["anonymize_ex_customers"].get_task("measure")
+    assert measure.trigger_rule == "all_done"
+    assert measure.upstream_task_ids == {f"{rule}.record" for rule in groups(dags["anonymize_ex_customers"])}
 
 
 def test_a_question_is_withdrawn_before_the_next_day_asks_its_own(dags: dict) -> None:

@@ -32,6 +32,9 @@ OLD_NOTES = """
     SELECT id FROM foelgeseddel WHERE levert <> '1970-01-01' AND levert < '2020-12-31 23:00'
     AND id::text NOT IN (SELECT key FROM held WHERE dataset = 'delivery-notes')
 """
+UNTIED = """
+    customer_id IS NULL AND ship_name IS NULL AND email IS NULL
+"""
 SWEEP = {
     "website": f"""
         CREATE TEMP TABLE gone AS SELECT id FROM visitors WHERE (last_visit_at {OSLO} <= '2022-12-31'
@@ -64,9 +67,16 @@ SWEEP = {
         DELETE FROM messages USING customers c WHERE c.id = customer_id AND (ended_at {OSLO} <= '2024-02-29'
             AND messages.id::text NOT IN (SELECT key FROM held WHERE dataset = 'webshop-messages');
         UPDATE orders SET customer_id = NULL, ship_name = NULL, ship_address = NULL, email = NULL, phone = NULL,
-            ship_postcode = left(ship_postcode, 2) || '00', note = NULL
+            ship_postcode = left(ship_postcode, 2) || '00', note = NULL,
+            placed_at = date_trunc('month', placed_at, 'Europe/Oslo')
             FROM customers c WHERE c.id = customer_id AND (ended_at {OSLO} <= '2024-02-29'
-            AND orders.id::text NOT IN (SELECT key FROM held WHERE dataset = 'orders')
+            AND orders.id::text NOT IN (SELECT key FROM held WHERE dataset = 'orders');
+        UPDATE orders o SET ship_postcode = NULL FROM (SELECT placed_at, ship_postcode FROM orders WHERE {UNTIED}
+            GROUP BY 1, 2 HAVING count(*) < 3) g WHERE {UNTIED} AND o.placed_at = g.placed_at
+            AND o.ship_postcode = g.ship_postcode;
+        UPDATE orders o SET placed_at = date_trunc('year', o.placed_at, 'Europe/Oslo')
+            FROM (SELECT placed_at, ship_postcode FROM orders WHERE {UNTIED} GROUP BY 1, 2 HAVING count(*) < 3) g
+            WHERE {UNTIED} AND o.placed_at = g.placed_at AND o.ship_postcode IS NOT DISTINCT FROM g.ship_postcode
     """,
     "bookkeeping": f"""
         CREATE TEMP TABLE invoices AS {OLD_INVOICES};

@@ -12,12 +12,14 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lethe.anonymise.risk import Groups, Risk
 from lethe.evidence.leaf import (
     Place,
     anchor_leaf,
     approval_leaf,
     batch_leaf,
     canonical,
+    coarsening_leaf,
     confirmation_leaf,
     heartbeat_leaf,
     hold_leaf,
@@ -30,6 +32,7 @@ from lethe.evidence.leaf import (
     policy_leaf,
     purge_leaf,
     restore_leaf,
+    risk_leaf,
     run_leaf,
     schema,
     verification_leaf,
@@ -140,6 +143,16 @@ def _every_leaf() -> dict[str, dict[str, Any]]:
         ),
         "outcome at the end": outcome_leaf(
             _plan(_rule()), _rule(), PLACE, RUN, shard=-1, batch=1, outcome={"case-documents": {"withdrawn": 1}}
+        ),
+        "coarsening": coarsening_leaf(_plan(_rule()), _rule(), PLACE, RUN, step=0, matched_with=None, rows=3),
+        "coarsening of matches": coarsening_leaf(
+            _plan(_rule()), _rule(), PLACE, RUN, step=1, matched_with="invoices", rows=3
+        ),
+        "risk": risk_leaf(
+            PLACE, RUN, found=Risk("orders", 5, Groups(12, 2, 6, 0), {"invoices": 0}), policy=POLICY.digest
+        ),
+        "risk of nobody": risk_leaf(
+            PLACE, RUN, found=Risk("answers", 5, Groups(0, 0, None, 0), {}, {"text": 1}), policy=POLICY.digest
         ),
         "hold": _hold("visitors", "17"),
         "hold on a dataset": _hold("visitors", "*"),

@@ -14,5 +14,5 @@ ORDER BY g;
 
 INSERT INTO anonymous_answers
 SELECT pg_temp.key('anonymous', g), 'årlig', pg_temp.pick(g, 21, ARRAY['privat', 'offentlig']), 1 + pg_temp.roll(g, 22, 6),
-       date_trunc('week', (pg_temp.today() - pg_temp.roll(g, 23, 700))::timestamp)::date
+       date_trunc('week', (pg_temp.today() - 300 - 365 * pg_temp.roll(g, 23, 2) - 7 * pg_temp.roll(g, 24, 3))::timestamp)::date
 FROM generate_series(1, 2000) g ORDER BY g;

@@ -10,12 +10,13 @@ SELECT pg_temp.key('order', g), CASE WHEN r.tied THEN c.id END,
        CASE WHEN r.tied THEN p.email END, CASE WHEN r.tied THEN p.phone END,
        CASE WHEN r.tied AND pg_temp.roll(g, 12, 4) = 0 THEN
            format('Leveres til %s i resepsjonen, ring %s ved ankomst.', p.name, p.phone) END,
-       coalesce(c.ended_at, pg_temp.midnight(0)) - make_interval(hours => 1 + pg_temp.roll(g, 13, 20000)),
+       CASE WHEN r.tied THEN o.at ELSE date_trunc('month', o.at, 'Europe/Oslo') END,
        100 + pg_temp.roll(g, 14, 5000000) / 100.0
 FROM generate_series(1, 5000) g
 JOIN customers c ON c.id = 1 + pg_temp.roll(g, 15, 1000)
 JOIN person p ON p.i = pg_temp.roll(g, 16, 2000),
-LATERAL (SELECT pg_temp.roll(g, 17, 30) > 0 AS tied) r
+LATERAL (SELECT pg_temp.roll(g, 17, 30) > 0 AS tied) r,
+LATERAL (SELECT coalesce(c.ended_at, pg_temp.midnight(0)) - make_interval(hours => 1 + pg_temp.roll(g, 13, 20000)) AS at) o
 ORDER BY g;
 
 INSERT INTO order_lines (id, order_id, line_no, product, quantity, price_nok)

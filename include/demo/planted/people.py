@@ -61,7 +61,7 @@ CONTACTS = [
 
 FORGOTTEN_ORDER: Values = {
     "customer_id": None, "ship_name": None, "ship_address": None, "ship_postcode": "2800", "email": None, "phone": None,
-    "note": None,
+    "note": None, "placed_at": "2018-04-30T22:00:00+00:00",
 }  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def order(n: int, clock: str | None, *, tied: bool = True, forgotten: bool = Fal
     }  # fmt: skip
     line = {"id": number(n), "order_id": uuid(n), "line_no": 1, "product": "Skjerm", "quantity": 1, "price_nok": 1990}
     return (
-        Row("orders", {"id": uuid(n), **people, "placed_at": "2018-05-01T08:00:00Z", "total_nok": 1990}, True),
+        Row("orders", {"id": uuid(n), "placed_at": "2018-05-01T08:00:00Z", **people, "total_nok": 1990}, True),
         shop_customer(n, clock),
         Row("order_lines", line),
     )

@@ -4,7 +4,7 @@ Stores are found as Airflow finds them: through AIRFLOW_CONN_<ID> variables.
 
     exit code  meaning
     0          done, nothing is wrong
-    1          something was found: the policy has problems, or expired data remains
+    1          something was found: the policy has problems, expired data remains, or data is not anonymous enough
     2          the command was not understood, or names what the policy or a store does not have
     3          a plan waits for a person, a person said no, or this one may not (`approve`, `confirm`, `apply`)
     4          refused: policy, schema, store or evidence is not what was planned or published, or a bound was passed
@@ -22,6 +22,7 @@ from lethe.cli.explain import explain
 from lethe.cli.hold import hold
 from lethe.cli.policy import policy
 from lethe.cli.restore import replay, restore
+from lethe.cli.risk import risk
 from lethe.cli.store import store
 from lethe.cli.sweep import apply, approve, confirm, plan, plans, verify
 from lethe.errors import (
@@ -84,5 +85,7 @@ def main() -> None:
     """
 
 
-for command in (policy, plan, approve, confirm, apply, verify, plans, explain, hold, evidence, restore, replay, store):
+for command in (
+    *(policy, plan, approve, confirm, apply, verify, risk, plans, explain, hold, evidence, restore, replay, store),
+):
     main.add_command(command)

@@ -134,12 +134,17 @@ def _carry_out(lethe: Lethe, digest: str, now: datetime, run: str, *, quiet: boo
 def _remain(remaining: Remaining) -> str:
     detached = "".join(f", partition {name} is detached and not settled" for name in remaining.detached)
     documents = f", {remaining.documents} documents are not settled" if remaining.documents else ""
-    return f"{remaining.rows} remain{detached}{documents}"
+    return "; ".join([f"{remaining.rows} remain{detached}{documents}", *remaining.findings])
 
 
 def _left(remaining: Remaining) -> dict[str, Any]:
     detached, documents = list(remaining.detached), remaining.documents
-    return {"remaining": remaining.rows, "detached": detached, "documents": documents}
+    return {
+        "remaining": remaining.rows,
+        "detached": detached,
+        "documents": documents,
+        "findings": list(remaining.findings),
+    }
 
 
 class _bar:  # noqa: N801 - reads as a function where it is used

@@ -20,6 +20,7 @@ import rfc8785
 from lethe.model import Plan, Policy, Reason, Receipt, Remaining, Rule, Subjects, Verdict
 
 if TYPE_CHECKING:
+    from lethe.anonymise.risk import Risk
     from lethe.holds import Open
 
 VERSION = 1
@@ -188,6 +189,30 @@ def outcome_leaf(
     """What became of documents, by folder: deleted, missing before, named by others still, or not due any more."""
     told = {folder: dict(counts) for folder, counts in outcome.items()}
     return {**_head("outcome", place, run), **_of_plan(plan, rule), "shard": shard, "batch": batch, "outcome": told}
+
+
+def coarsening_leaf(
+    plan: Plan, rule: Rule, place: Place, run: str, *, step: int, matched_with: str | None, rows: int
+) -> Leaf:
+    """That rows in groups too small, or that could be matched with too few people, were made coarser by a step."""
+    told = {"step": step, "matched_with": matched_with, "rows": rows}
+    return {**_head("coarsening", place, run), **_of_plan(plan, rule), **told}
+
+
+def risk_leaf(place: Place, run: str, *, found: Risk, policy: str) -> Leaf:
+    """How well a dataset's rows without a person hide each of them."""
+    return {
+        **_head("risk", place, run),
+        "policy": policy,
+        "dataset": found.dataset,
+        "k": found.k,
+        "rows": found.groups.rows,
+        "groups": found.groups.groups,
+        "smallest": found.groups.smallest,
+        "small": found.groups.small,
+        "linked": dict(found.linked),
+        "telling": sum(found.telling.values()),
+    }
 
 
 def hold_leaf(target: Open, place: Place, run: str) -> Leaf:

@@ -516,8 +516,10 @@ _DEED: dict[str, type] = {**_HEAD, "rule": str, "plan": str}
 _SHAPES: dict[str, tuple[tuple[str, type], ...]] = {
     kind: tuple(shape.items())
     for kind, shape in {
-        **dict.fromkeys(("confirmation", "hold", "anchor", "restore"), _HEAD),
-        **dict.fromkeys(("intent", "outcome", "verification", "purge"), _DEED),
+        **dict.fromkeys(("confirmation", "hold", "anchor", "restore", "risk"), _HEAD),
+        **dict.fromkeys(("verification", "purge", "coarsening"), _DEED),
+        "intent": {**_DEED, "documents": dict},
+        "outcome": {**_DEED, "outcome": dict},
         "policy": {**_HEAD, "policy": str},
         "key": {**_HEAD, "new": str},
         "run": {**_HEAD, "state": str, "rule": str, "counts": dict},
@@ -553,12 +555,15 @@ class History:
         self._open: dict[tuple[str, str], str] = {}
         self._ended: list[tuple[str, str, str, int, int, int]] = []
         self._days: set[str] = set()
+        self._documents: dict[tuple[str, str], list[int]] = {}  # by outbox and folder: intended, settled
         self._of_kind: dict[str, Callable[[dict[str, Any]], None]] = {
             "policy": lambda leaf: self.policies.add(leaf["policy"]),
             "key": lambda leaf: self.keys.add(leaf["new"]),
             "plan": self._plan,
             "approval": self._approval,
             "batch": self._batch,
+            "intent": self._intent,
+            "outcome": self._outcome,
             "run": self._run,
             "heartbeat": lambda leaf: self._days.add(_day(leaf)),
             "manifest": self._manifest,
@@ -648,6 +653,17 @@ class History:
         of_rule[1] += rows
         of_rule[2] += reach
 
+    def _intent(self, leaf: dict[str, Any]) -> None:
+        for folder, number in leaf["documents"].items():
+            self._documents.setdefault((leaf["outbox"]["store"], folder), [0, 0])[0] += _natural(number)
+
+    def _outcome(self, leaf: dict[str, Any]) -> None:
+        for folder, fates in leaf["outcome"].items():
+            if type(fates) is not dict:
+                raise Invalid("it does not say what became of documents")
+            settled = self._documents.setdefault((leaf["outbox"]["store"], folder), [0, 0])
+            settled[1] += sum(map(_natural, fates.values()))
+
     def _run(self, leaf: dict[str, Any]) -> None:
         run, state, told = (leaf["run"], leaf["rule"]), leaf["state"], leaf["counts"]
         if state == "started":
@@ -673,6 +689,7 @@ class History:
                 self._find("incomplete", f"{name} was carried out, and is not there itself")
             elif plan in self._needing and plan not in self._approved:
                 self._find("incomplete", f"{name} needed a person's approval, was carried out and has none")
+        self._settled()
         for run, rule, digest, *told in self._ended:
             done = self._acted.get((rule, digest), [0, 0, 0, 0])
             if not any(_same(told, done[at + 1 : at + 4]) for at in range(0, len(done), 4)):
@@ -687,6 +704,12 @@ class History:
                 words = f"run {_short(run, 12)} of rule {_short(rule)} started at {since}, and how it ended is not told"
                 self._find("incomplete", words)
         self._heartbeats(min(last, exported_at).date())
+
+    def _settled(self) -> None:
+        for (store, folder), (intended, settled) in self._documents.items():
+            if settled > intended:
+                words = f"{settled} documents of {_short(folder)} were settled, and {intended} were meant to be"
+                self._find("incomplete", f"outbox {_short(store)}: {words}")
 
     def _heartbeats(self, end: date) -> None:
         days = sorted(map(date.fromisoformat, self._days))

@@ -22,15 +22,22 @@ def check_activity(spot: Spot, form: ActivityFile) -> None:
     stem = PurePath(spot.tree.file).stem
     if form.activity != stem:
         (spot / "activity").expected(f'"{stem}", the name of the file')
-    for section, entries in (("rules", form.rules), ("floors", form.floors)):
-        if _is_broken(spot, "serves"):
-            break
-        for name, entry in entries.items():
-            if entry.obligation not in form.serves:
-                listed = one_of("an obligation that the file lists under serves", entry.obligation, form.serves)
-                (spot / section / name / "obligation").expected(listed)
-    if not any(_is_broken(spot, section) for section in ("rules", "floors", "not_automated")):
+    for place, obligation in _answers(spot, form) if not _is_broken(spot, "serves") else ():
+        if obligation not in form.serves:
+            place.expected(one_of("an obligation that the file lists under serves", obligation, form.serves))
+    if not any(_is_broken(spot, section) for section in ("rules", "floors", "datasets", "not_automated")):
         _check_serves(spot, form)
+
+
+def _answers(spot: Spot, form: ActivityFile) -> Iterator[tuple[Spot, str]]:
+    """The obligations that something in the file answers for, with where it says so."""
+    for name, rule in form.rules.items():
+        yield spot / "rules" / name / "obligation", rule.obligation
+    for name, floor in form.floors.items():
+        yield spot / "floors" / name / "obligation", floor.obligation
+    for name, dataset in form.datasets.items():
+        if dataset.anonymity is not None and dataset.anonymity.obligation is not None:
+            yield spot / "datasets" / name / "anonymity" / "obligation", dataset.anonymity.obligation
 
 
 def _is_broken(spot: Spot, section: str) -> bool:
@@ -39,7 +46,7 @@ def _is_broken(spot: Spot, section: str) -> bool:
 
 
 def _check_serves(spot: Spot, form: ActivityFile) -> None:
-    answered = {entry.obligation for entry in (*form.rules.values(), *form.floors.values())}
+    answered = {obligation for _, obligation in _answers(spot, form)}
     for number, obligation in enumerate(form.serves):
         if obligation not in answered | set(form.not_automated):
             text = f"found {obligation} without an answer, expected a rule or floor, or its reason under not_automated"
@@ -49,8 +56,8 @@ def _check_serves(spot: Spot, form: ActivityFile) -> None:
 def check_obligations(obligations: Mapping[str, Mapping[str, str]], organisation: Spot, activities: Activities) -> None:
     """Every obligation of the organisation is answered by a rule, a floor or a reason."""
     named = {name for _, form in activities for name in (*form.serves, *form.not_automated)}
-    named |= {entry.obligation for _, form in activities for entry in (*form.rules.values(), *form.floors.values())}
-    sections = ("serves", "rules", "floors", "not_automated")
+    named |= {obligation for spot, form in activities for _, obligation in _answers(spot, form)}
+    sections = ("serves", "rules", "floors", "datasets", "not_automated")
     if any(_is_broken(spot, section) for spot, _ in activities for section in sections):
         return
     for name in sorted(set(obligations) - named):

@@ -177,73 +177,6 @@ class DocumentsForm(Form):
     """Stop before anything is changed, or take it for deleted."""
 
 
-class DatasetForm(Form):
-    """A table with its key and its personal data."""
-
-    in_: Name = Field(alias="in")
-    """A store of stores.yaml."""
-    table: Table
-    key: Columns
-    personal_data: dict[Column, Category]
-    refers_to: dict[Column, RelationForm] = {}
-    follows: Names = []
-    """Relations whose target takes these rows with it, and must stay as long as they must."""
-    unset: dict[Column, Annotated[list[date], Field(min_length=1)]] = {}
-    """Dates that mean "no date"."""
-    unzoned: dict[Column, Zone] = {}
-    """The zone of time stamps without one, where it differs from the store's."""
-    held_when: Conditions = {}
-    """Values in the system itself that mean a legal hold."""
-    triggers: list[Column] = []
-    """Triggers known to write nothing that a deletion would have to answer for."""
-    documents: dict[
-        Column,
-        Annotated[Annotated[Name, ONE] | Annotated[DocumentsForm, Tag("<mapping>")], Discriminator(shape)],
-    ] = {}
-    """Columns that name documents, with the folder or bucket these lie in: they go with the row."""
-
-
-class FiscalKeep(Form):
-    """Keep for a period that starts when the fiscal year ends."""
-
-    after: Literal["fiscal-year-end"]
-    period: PeriodText
-
-
-class FiscalFloor(Form):
-    """What the law demands to keep, counted from the end of the fiscal year."""
-
-    obligation: Obligation
-    of: Name
-    law: Text
-    fields: Annotated[list[Column], Field(min_length=1)] | None = None
-    """The columns it protects; the whole row when left out."""
-    when: Conditions = {}
-    clock: Reference
-    keep: FiscalKeep
-
-
-class UntilFloor(Form):
-    """What the law demands to keep until something has happened."""
-
-    obligation: Obligation
-    of: Name
-    law: Text
-    fields: Annotated[list[Column], Field(min_length=1)] | None = None
-    when: Conditions = {}
-    until: Reference
-    """The column that is filled in when it has happened."""
-
-
-class Assumed(Form):
-    """A period that the statement does not give: planned, never acted on, until it is confirmed."""
-
-    assume: PeriodText
-    confirm_by: Name
-    """The privacy officer's role: the one whose sign-in the database can prove."""
-    because: Text
-
-
 class Constant(Form):
     """A text that takes the value's place."""
 
@@ -297,6 +230,105 @@ def _change(value: object) -> str:
 _WORDS = "blank, unlink, delete, drop, surrogate, {constant: text}, {generalise: month} or {redact: {names: [...]}}"
 
 
+FieldChange = Annotated[
+    Annotated[str, Matches("blank|unlink|delete|drop|surrogate", _WORDS), ONE]
+    | Annotated[Constant, Tag("<constant>")]
+    | Annotated[Generalised, Tag("<generalise>")]
+    | Annotated[Redacted, Tag("<redact>")],
+    Discriminator(_change),
+]
+
+
+class LinkedForm(Form):
+    """A dataset whose rows still have names, and the columns by which rows here could be matched with them."""
+
+    to: Name
+    by: Annotated[dict[Column, Column], Field(min_length=1)]
+    """Columns here: columns there."""
+
+
+class AnonymityForm(Form):
+    """What must hold of rows without a person: nobody stands out among fewer than `k` by what is known of them."""
+
+    k: Annotated[int, Field(ge=2, le=1000)]
+    by: Annotated[list[Column], Field(min_length=1)]
+    """The columns that others may know of somebody: place, time, product (quasi-identifiers)."""
+    linked: list[LinkedForm] = []
+    small_groups: list[Annotated[dict[Column, FieldChange], Field(min_length=1)]] = []
+    """What the rows of smaller groups lose besides, step by step until none is left."""
+    obligation: Obligation | None = None
+    """The promise that this answers, where no rule does: that a survey is anonymous, say."""
+
+
+class DatasetForm(Form):
+    """A table with its key and its personal data."""
+
+    in_: Name = Field(alias="in")
+    """A store of stores.yaml."""
+    table: Table
+    key: Columns
+    personal_data: dict[Column, Category]
+    refers_to: dict[Column, RelationForm] = {}
+    follows: Names = []
+    """Relations whose target takes these rows with it, and must stay as long as they must."""
+    unset: dict[Column, Annotated[list[date], Field(min_length=1)]] = {}
+    """Dates that mean "no date"."""
+    unzoned: dict[Column, Zone] = {}
+    """The zone of time stamps without one, where it differs from the store's."""
+    held_when: Conditions = {}
+    """Values in the system itself that mean a legal hold."""
+    triggers: list[Column] = []
+    """Triggers known to write nothing that a deletion would have to answer for."""
+    documents: dict[
+        Column,
+        Annotated[Annotated[Name, ONE] | Annotated[DocumentsForm, Tag("<mapping>")], Discriminator(shape)],
+    ] = {}
+    """Columns that name documents, with the folder or bucket these lie in: they go with the row."""
+    anonymity: AnonymityForm | None = None
+    """What must hold of its rows once they have no person, or where they never had one."""
+
+
+class FiscalKeep(Form):
+    """Keep for a period that starts when the fiscal year ends."""
+
+    after: Literal["fiscal-year-end"]
+    period: PeriodText
+
+
+class FiscalFloor(Form):
+    """What the law demands to keep, counted from the end of the fiscal year."""
+
+    obligation: Obligation
+    of: Name
+    law: Text
+    fields: Annotated[list[Column], Field(min_length=1)] | None = None
+    """The columns it protects; the whole row when left out."""
+    when: Conditions = {}
+    clock: Reference
+    keep: FiscalKeep
+
+
+class UntilFloor(Form):
+    """What the law demands to keep until something has happened."""
+
+    obligation: Obligation
+    of: Name
+    law: Text
+    fields: Annotated[list[Column], Field(min_length=1)] | None = None
+    when: Conditions = {}
+    until: Reference
+    """The column that is filled in when it has happened."""
+
+
+class Assumed(Form):
+    """A period that the statement does not give: planned, never acted on, until it is confirmed."""
+
+    assume: PeriodText
+    confirm_by: Name
+    """The privacy officer's role: the one whose sign-in the database can prove."""
+    because: Text
+
+
 class AnonymiseStep(Form):
     """Fields that lose what they say of a person.
 
@@ -304,19 +336,7 @@ class AnonymiseStep(Form):
     puts a random value there that nothing links to the old one.
     """
 
-    anonymise: Annotated[
-        dict[
-            Column,
-            Annotated[
-                Annotated[str, Matches("blank|unlink|delete|drop|surrogate", _WORDS), ONE]
-                | Annotated[Constant, Tag("<constant>")]
-                | Annotated[Generalised, Tag("<generalise>")]
-                | Annotated[Redacted, Tag("<redact>")],
-                Discriminator(_change),
-            ],
-        ],
-        Field(min_length=1),
-    ]
+    anonymise: Annotated[dict[Column, FieldChange], Field(min_length=1)]
 
 
 class AggregateForm(Form):

@@ -8,7 +8,20 @@ from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 from lethe.deadlines import Period, YearEnd
-from lethe.model import Activity, AnchorSetting, DocumentStore, Evidence, Floor, Organisation, Policy, Role, Rule, Store
+from lethe.model import (
+    Activity,
+    AnchorSetting,
+    Anonymity,
+    DocumentStore,
+    Evidence,
+    Floor,
+    Organisation,
+    Policy,
+    Role,
+    Rule,
+    Store,
+)
+from lethe.policy.anonymity import resolve_anonymity
 from lethe.policy.coverage import (
     check_activity,
     check_obligations,
@@ -74,6 +87,7 @@ def resolve(sources: Sources, problems: Problems) -> Policy | None:
     rules = _rules(sources, estate, floors)
     check_order(rules)
     check_reads(rules, estate.datasets)
+    anonymity = _anonymity(sources, estate, [rule for rule, _ in rules])
     if sources.complete and organisation is not None:
         check_obligations(organisation.obligations, sources.organisation.spot, sources.readable())
     if problems.found or organisation is None:
@@ -83,7 +97,9 @@ def resolve(sources: Sources, problems: Problems) -> Policy | None:
     known = [rule for rule, _ in rules]
     by_name = {r.name: replace(r, dependents=dependents_of(r, known, estate.datasets)) for r in known}
     lines, documents = problems.warning_lines(), _document_stores(sources.stores)
-    return _sealed(Policy(organisation, stores, activities, estate.datasets, by_name, floors, "", lines, documents))
+    return _sealed(
+        Policy(organisation, stores, activities, estate.datasets, by_name, floors, "", lines, documents, anonymity)
+    )
 
 
 def _sealed(policy: Policy) -> Policy:
@@ -260,6 +276,16 @@ def _floors(sources: Sources, estate: Estate) -> dict[str, Floor]:
         for name, form in activity.floors.items()
     )
     return {floor.name: floor for floor in found if floor is not None}
+
+
+def _anonymity(sources: Sources, estate: Estate, rules: list[Rule]) -> dict[str, Anonymity]:
+    found = (
+        resolve_anonymity(form.anonymity, dataset, spot / "datasets" / name / "anonymity", estate, rules)
+        for spot, activity in sources.readable()
+        for name, form in activity.datasets.items()
+        if form.anonymity is not None and (dataset := estate.datasets.get(name)) is not None
+    )
+    return {each.dataset: each for each in found}
 
 
 def _rules(sources: Sources, estate: Estate, floors: Mapping[str, Floor]) -> list[tuple[Rule, Spot]]:

@@ -151,13 +151,16 @@ def _action(steps: Steps, dataset: Dataset, spot: Spot, estate: Estate) -> Delet
     if isinstance(last, AnonymiseStep):
         place = place_of_fields(spot)
         changes = {
-            name: _changed(last.anonymise[name], dataset, place / name, estate) for name in sorted(last.anonymise)
+            name: resolve_change(last.anonymise[name], dataset, place / name, estate) for name in sorted(last.anonymise)
         }
         return Anonymise(changes)
     return Delete()
 
 
-def _changed(form: str | Constant | Generalised | Redacted, dataset: Dataset, spot: Spot, estate: Estate) -> Change:
+def resolve_change(
+    form: str | Constant | Generalised | Redacted, dataset: Dataset, spot: Spot, estate: Estate
+) -> Change:
+    """What becomes of a field."""
     if isinstance(form, Redacted):
         return _redact(form.redact, dataset, spot / "redact", estate)
     if isinstance(form, Constant):

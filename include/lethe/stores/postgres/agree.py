@@ -104,6 +104,9 @@ def _columns(agreed: Agreed, rule: Rule) -> Iterator[str]:
     wanted |= {(dataset.name, column) for dataset, column in documents_of(rule)}
     if isinstance(rule.action, Anonymise):
         wanted |= {(rule.dataset.name, column) for column in rule.action.fields}
+    if anonymity := agreed.policy.anonymity.get(rule.dataset.name):
+        ours = (own for linked in anonymity.linked for own, _ in linked.by)
+        wanted |= {(rule.dataset.name, column) for column in (*anonymity.by, *ours)}
     for name, column in sorted(wanted):
         table = agreed.tables[name]
         if column not in table.columns:
@@ -153,6 +156,9 @@ def _compared(agreed: Agreed, rule: Rule) -> Iterator[str]:
 def _action(conn: psycopg.Connection, agreed: Agreed, rule: Rule) -> Iterator[str]:
     if isinstance(rule.action, Anonymise):
         yield from refusals(conn, agreed.table(rule.dataset), rule.action)
+        anonymity = agreed.policy.anonymity.get(rule.dataset.name)
+        for step in anonymity.small_groups if anonymity else ():
+            yield from refusals(conn, agreed.table(rule.dataset), Anonymise(step))
     if rule.aggregate is not None:
         yield from _aggregate(conn, agreed, rule, rule.aggregate)
 

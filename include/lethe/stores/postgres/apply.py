@@ -24,7 +24,7 @@ from lethe.evidence.receipts import commit_to, period_of
 from lethe.model import NO_REASON, Plan, Reason, Receipt, Rule, Shard, Store, Way
 from lethe.reach import changed_by
 from lethe.sql import queries
-from lethe.stores.postgres import documents, outbox, receipts
+from lethe.stores.postgres import documents, outbox, receipts, risk
 from lethe.stores.postgres.live import read_inbound, read_triggers
 from lethe.stores.postgres.predicate import Holds, Predicate, Question
 from lethe.stores.postgres.redacting import forget, mark, redact_texts, texts_of
@@ -351,6 +351,7 @@ def finish(conn: psycopg.Connection, work: Work, shard: Shard) -> Receipt | None
             receipts.forget(conn, today)
         forget(conn, Predicate(work.question))
         documents.tell(conn, work, shard.number, 1, documents.withdraw(conn, work))
+        risk.coarsen(conn, work, Predicate(with_holds(conn, work.question)))
         groups = 0
         aggregate, found = work.rule.aggregate, work.plan.survey
         if aggregate is not None and found.oldest is not None and found.newest is not None:

@@ -51,18 +51,27 @@ def grants(policy: Policy, store: Store, role: str = WORKER) -> str:
     lines = sorted({SQL("GRANT USAGE ON SCHEMA {} TO {}").format(s, who).as_string() for s in _schemas(policy, store)})
     lines += [f"GRANT {what} ON {table} TO {who.as_string()}" for what, table in wanted]
     head = f"-- Lethe in store {store.name}: run as the owner of the database and of its tables.\n\n"
-    own, parts = _OWN.format(role=who.as_string()), _of_partitions(wanted, who)
-    return f"{head}{script('store')}{own}\n" + ";\n".join(lines) + f";\n{parts}{_OPTIONAL.format(role=who.as_string())}"
+    own, parts = _OWN.format(role=who.as_string()), _of_partitions(wanted, who) if wanted else ""
+    granted = "".join(f"{line};\n" for line in lines)
+    return f"{head}{script('store')}{own}\n{granted}{parts}{_OPTIONAL.format(role=who.as_string())}"
 
 
 def _schemas(policy: Policy, store: Store) -> Iterator[Identifier]:
     for rule in policy.rules.values():
         if rule.dataset.store == store.name:
             yield from (Identifier(dataset.schema) for dataset in datasets_of(policy, rule))
+    yield from (Identifier(dataset.schema) for dataset in _measured(policy, store))
+
+
+def _measured(policy: Policy, store: Store) -> Iterator[Dataset]:
+    """What is read to see whether rows without a person are anonymous enough."""
+    names = {name for each in policy.anonymity.values() for name in (each.dataset, *(one.to for one in each.linked))}
+    yield from (dataset for name in sorted(names) if (dataset := policy.datasets[name]).store == store.name)
 
 
 def _wanted(policy: Policy, store: Store) -> Iterator[tuple[Composable, Identifier]]:
     """Privileges and the tables they are needed on."""
+    yield from ((SQL("SELECT"), table_name(dataset)) for dataset in _measured(policy, store))
     for rule in policy.rules.values():
         if rule.dataset.store != store.name:
             continue

@@ -11,21 +11,47 @@ from typing import Self
 
 from psycopg import errors
 
+from lethe.anonymise.risk import Groups, Key
 from lethe.documents import Folder
 from lethe.errors import Stale, StoreRefused
 from lethe.evidence.leaf import purge_leaf
 from lethe.explain import Told
-from lethe.model import Done, Plan, Policy, Reason, Receipt, Remaining, Rule, Shard, Store, Survey, Way
+from lethe.model import (
+    Anonymity,
+    Done,
+    Linked,
+    Plan,
+    Policy,
+    Reason,
+    Receipt,
+    Remaining,
+    Rule,
+    Shard,
+    Store,
+    Survey,
+    Way,
+)
 from lethe.plan import finish_shard
 from lethe.reach import documents_of
 from lethe.sql import queries
+from lethe.stores.postgres import risk
 from lethe.stores.postgres.agree import Agreed, agree
-from lethe.stores.postgres.apply import SQL_BATCH, Pace, Work, apply_range, finish, one, read_holds
+from lethe.stores.postgres.apply import (
+    SQL_BATCH,
+    Pace,
+    Work,
+    apply_range,
+    finish,
+    one,
+    open_batch,
+    read_holds,
+    with_holds,
+)
 from lethe.stores.postgres.connection import Connection, telling
 from lethe.stores.postgres.documents import Folders
 from lethe.stores.postgres.drop import apply_partition, put_back, try_to_put_back
 from lethe.stores.postgres.outbox import Outbox, rehearse
-from lethe.stores.postgres.predicate import Question
+from lethe.stores.postgres.predicate import Predicate, Question
 from lethe.stores.postgres.purge import purge
 from lethe.stores.postgres.remaining import remaining
 from lethe.stores.postgres.subject import READS_ONLY, Look, Subject
@@ -123,6 +149,34 @@ class PostgresStore:
                 return self._question(rule, today, rule.name in confirmed)
 
             return tuple(Look(conn, self.policy, subject, read_holds(conn), ask).told())
+
+    @telling
+    def groups(self, anonymity: Anonymity) -> Groups:
+        """The groups that the dataset's rows without a person stand in."""
+        return risk.groups(self._counted(anonymity.dataset), anonymity)
+
+    @telling
+    def telling_rows(self, anonymity: Anonymity) -> Mapping[str, int]:
+        """Columns that tell rows or people apart, with how many; of a dataset whose rows never had a person."""
+        return risk.telling(self._counted(anonymity.dataset))
+
+    @telling
+    def coarsen_matched(
+        self, plan: Plan, linked: Linked, found: tuple[tuple[str, ...], list[Key]], step: int, *, run: str
+    ) -> int:
+        """Make rows coarser that can be matched with too few people; how many it was, in one transaction."""
+        conn, work = self._connection.get(), self._planned(plan, run)
+        anonymity = self.policy.anonymity[work.rule.dataset.name]
+        with conn.transaction():
+            open_batch(conn, work)
+            counted = self._counted(anonymity.dataset)
+            predicate = Predicate(with_holds(conn, work.question))
+            rows = risk.coarsen_matched(counted, linked, found, anonymity.small_groups[step], predicate)
+            risk.tell(conn, work, step=step, matched_with=linked.to, rows=rows)
+        return rows
+
+    def _counted(self, dataset: str) -> risk.Counted:
+        return risk.Counted(self._connection.get(), self.policy, self.policy.datasets[dataset])
 
     def _tell_purge(self, work: Work, tables: int) -> None:
         """VACUUM has no transaction to write it down in: it is told afterwards, or not at all."""
