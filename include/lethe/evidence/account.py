@@ -55,7 +55,7 @@ class Account:
         self.kinds[kind] += 1
         self.first, self.last = min(self.first or at, at), max(self.last, at)
         self._policy = leaf.get("policy") or self._policy
-        if "rule" in leaf:
+        if "obligation" in leaf:  # a hold on all that a rule would do names it too, and is no work of it
             self._add_to_rule(leaf)
         if kind == "approval":
             self.decisions[leaf["decision"]] += 1
