@@ -45,7 +45,8 @@ CREATE INDEX ON customers (ended_d); CREATE INDEX ON customers (ended_tz); CREAT
 CREATE INDEX ON cases (ended_d); CREATE INDEX ON cases (ended_tz); CREATE INDEX ON cases (ended_ts);
 CREATE INDEX ON messages (ended_d); CREATE INDEX ON messages (ended_tz);
 """.replace(
-    "COARSE", "born_d date, seen_tz timestamptz, seen_ts timestamp, place text, amount numeric(12, 2), number int"
+    "COARSE",
+    "born_d date, seen_tz timestamptz, seen_ts timestamp, place text, amount numeric(12, 2), number int, form jsonb",
 )
 
 KEYS = {
@@ -199,6 +200,7 @@ class Filler:
             "place": self.rng.choice(["5003", "5000", " 0150", "N-7010", "9", "", "Ål", None]),
             "amount": self.rng.choice([Decimal("4711.50"), Decimal("-0.01"), Decimal("4700.00"), Decimal("NaN"), None]),
             "number": self.rng.choice([47, 40, -3, 0, None]),
+            "form": self.rng.choice([None, FORM, FORM, {"navn": None}, [], "Kari", {"adresse": "ukjent"}]),
         }
 
     def seldom(self, value: Any, chance: float = 0.06) -> Any:
@@ -245,6 +247,12 @@ class Filler:
         return at if kind == "tz" else at.astimezone(zone or UTC).replace(tzinfo=None)
 
 
+FORM = {
+    "navn": "Kari",
+    "mobil": 40000001,
+    "adresse": {"postnr": "5003", "født": "1990-03-17", "inntekt": 4711.5},
+    "varer": [{"merknad": "ring Kari på 40000001"}, {"merknad": None, "id": 7}, "løs"],
+}
 SENTINELS = (date(1970, 1, 1), date(9999, 12, 31), date(1900, 1, 1))
 
 
@@ -355,6 +363,20 @@ ANONYMISED: list[dict[str, Any]] = [
         "remark": {"redact": {"names": ["name"], "confirm_by": "privacy-officer", "because": "kept"}},
         "born_d": {"generalise": "year"},
     },
+    {
+        "name": "blank",
+        "form": {
+            "json": {
+                "navn": "blank",
+                "mobil": {"constant": "ukjent"},
+                "adresse.postnr": {"generalise": "region"},
+                "adresse.født": {"generalise": "month"},
+                "adresse.inntekt": {"generalise": {"band": 1000}},
+                "varer[*].merknad": {"redact": {"names": ["name"], "confirm_by": "privacy-officer", "because": "kept"}},
+            }
+        },
+    },
+    {"form": {"json": {"**": "blank"}}},
     {"seen_tz": {"generalise": "month"}, "number": {"generalise": {"band": 10}}, "born_d": {"generalise": "year"}},
 ]
 

@@ -34,21 +34,22 @@ END $$
 """
 
 
-def lay(address: Callable[[str], str], policy_dir: Path, outside: Path, documents: Path) -> dict[str, str]:
+def lay(address: Callable[[str], str], policy_dir: Path, home: Path) -> dict[str, str]:
     """Build the estate anew and make it ready for a first sweep; the administrator's addresses by store.
 
-    `address` gives the administrator's address of a store, of lethe_state or lethe_evidence; `outside` is the directory
-    that keeps the head of the evidence, `documents` that of the cases' documents. What an earlier demo left is removed.
+    `address` gives the administrator's address of a store, of lethe_state or lethe_evidence; below `home` are the
+    documents of cases and what is kept of the evidence outside. What an earlier demo left is removed: its signed
+    checkpoints are those of another history.
     """
     policy = load(policy_dir)
     stores = {store: address(store) for store in STORES}
     for where in (*stores.values(), address(STATE), address(EVIDENCE)):
         _run(where, "DROP SCHEMA IF EXISTS lethe CASCADE; DROP SCHEMA IF EXISTS evidence CASCADE")
-    for old in outside.rglob("*"):
+    for old in (*(home / "outside").rglob("*"), *(home / "archive").rglob("*")):
         if old.is_file():
             old.unlink()
     build(stores)
-    lay_documents(stores["portal"], documents)
+    lay_documents(stores["portal"], home / "case-documents")
     for store, where in stores.items():
         _run(where, grants(policy, policy.stores[store]))
         if store in PARTITIONED:

@@ -55,8 +55,7 @@ class Demo:
 
     def lay(self) -> dict[str, str]:
         """Build the estate anew; the administrator's addresses by store."""
-        home = self.environment.home
-        return estate_setup.lay(self._address, POLICY, home / "outside", home / "case-documents")
+        return estate_setup.lay(self._address, POLICY, self.environment.home)
 
     def lay_for_looking(self, *, anew: bool) -> None:
         """Build the estate unless there is one; with `anew`, also when there is one that was swept."""

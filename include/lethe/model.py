@@ -265,7 +265,19 @@ class Redact:
         return (*self.names, *self.emails, *self.phones, *self.addresses)
 
 
-Change = Put | Generalise | Surrogate | Redact
+@dataclass(frozen=True)
+class ByPath:
+    """Values inside a JSON document are changed, by path; what a path does not lead to stays as it is."""
+
+    paths: Mapping[str, Put | Generalise | Surrogate | Redact] = field(hash=False)
+
+    @property
+    def references(self) -> tuple[ColumnRef, ...]:
+        """The columns that the data subject of its texts is known by."""
+        return tuple(ref for each in self.paths.values() if isinstance(each, Redact) for ref in each.references)
+
+
+Change = Put | Generalise | Surrogate | Redact | ByPath
 
 
 @dataclass(frozen=True)
@@ -275,9 +287,9 @@ class Anonymise:
     fields: Mapping[str, Change] = field(hash=False)
 
     @property
-    def redactions(self) -> Mapping[str, Redact]:
-        """The fields whose text is read and written anew, row by row."""
-        return {name: change for name, change in self.fields.items() if isinstance(change, Redact)}
+    def rewritten(self) -> Mapping[str, Redact | ByPath]:
+        """The fields that are read and written anew, row by row."""
+        return {name: change for name, change in self.fields.items() if isinstance(change, Redact | ByPath)}
 
 
 @dataclass(frozen=True)
@@ -487,7 +499,7 @@ class Record:
     holds: Reason = NO_REASON
     kin: tuple[tuple[Kin, Record], ...] = ()
     redacted: frozenset[str] = frozenset()
-    """Columns whose text is as it was left when it was redacted."""
+    """Columns that are as they were left when they were written anew."""
     dependents: tuple[tuple[Dependent, Record], ...] = ()
 
 

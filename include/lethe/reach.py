@@ -120,7 +120,7 @@ def judged_by(rule: Rule) -> Iterator[tuple[Dataset, ColumnRef]]:
 def known_by(rule: Rule) -> Iterator[ColumnRef]:
     """The columns by which a text that the rule redacts knows its data subject."""
     if isinstance(rule.action, Anonymise):
-        yield from (ref for redaction in rule.action.redactions.values() for ref in redaction.references)
+        yield from (ref for redaction in rule.action.rewritten.values() for ref in redaction.references)
 
 
 def above_of(policy: Policy, dataset: Dataset) -> Iterator[tuple[tuple[str, ...], Dataset]]:

@@ -12,7 +12,20 @@ from dataclasses import dataclass
 from datetime import date
 
 from lethe.deadlines import Period, cutoff, fiscal_cutoff, last_day, next_day
-from lethe.model import Aggregate, Anonymise, Change, Condition, Drop, Floor, Generalise, Policy, Put, Redact, Rule
+from lethe.model import (
+    Aggregate,
+    Anonymise,
+    ByPath,
+    Change,
+    Condition,
+    Drop,
+    Floor,
+    Generalise,
+    Policy,
+    Put,
+    Redact,
+    Rule,
+)
 from lethe.reach import documents_of, floors_of, followers_of, kin_of
 
 
@@ -54,6 +67,7 @@ _EN = _Language(
         "fields": "Emptied or replaced: {fields}.",
         "coarser": "Made coarser: {fields}.",
         "to": "{column} ({to})",
+        "inside": "Changed inside {column}: {parts}.",
         "suppressed": "Groups of fewer than {number} are not counted.",
         "when": "Only where {conditions}.",
         "is": "{at} is {values}",
@@ -107,6 +121,7 @@ _NB = _Language(
         "fields": "Tømmes eller erstattes: {fields}.",
         "coarser": "Gjøres grovere: {fields}.",
         "to": "{column} ({to})",
+        "inside": "Endres inne i {column}: {parts}.",
         "suppressed": "Grupper på færre enn {number} telles ikke.",
         "when": "Gjelder bare der {conditions}.",
         "is": "{at} er {values}",
@@ -268,13 +283,22 @@ def _documents(rule: Rule, speak: _Language) -> Iterator[str]:
 def _fields(action: Anonymise, speak: _Language) -> Iterator[str]:
     """Which fields lose everything, and which keep something."""
     coarser = {name: change for name, change in action.fields.items() if isinstance(change, Generalise)}
-    if gone := [name for name in action.fields if name not in {**coarser, **action.redactions}]:
+    redacted = [name for name, change in action.fields.items() if isinstance(change, Redact)]
+    inside = {name: change for name, change in action.fields.items() if isinstance(change, ByPath)}
+    if gone := [name for name in action.fields if name not in {**coarser, **inside, **dict.fromkeys(redacted)}]:
         yield speak.text["fields"].format(fields=join_words(gone, speak.text["and"]))
     if coarser:
         words = [speak.text["to"].format(column=name, to=_coarser(change, speak)) for name, change in coarser.items()]
         yield speak.text["coarser"].format(fields=join_words(words, speak.text["and"]))
-    if action.redactions:
-        yield speak.text["names taken out"].format(fields=join_words(list(action.redactions), speak.text["and"]))
+    if redacted:
+        yield speak.text["names taken out"].format(fields=join_words(redacted, speak.text["and"]))
+    for name, change in inside.items():
+        yield speak.text["inside"].format(column=name, parts=_parts(change, speak))
+
+
+def _parts(change: ByPath, speak: _Language) -> str:
+    words = {path: _words(each, speak) for path, each in change.paths.items()}
+    return ", ".join(speak.text["to"].format(column=path, to=to) for path, to in words.items())
 
 
 def _coarser(change: Generalise, speak: _Language) -> str:
@@ -283,7 +307,12 @@ def _coarser(change: Generalise, speak: _Language) -> str:
 
 def change_words(change: Change, lang: str) -> str:
     """What becomes of a field: blank, “removed”, region, surrogate, redacted."""
-    speak = _LANGUAGES[lang]
+    return _words(change, _LANGUAGES[lang])
+
+
+def _words(change: Change, speak: _Language) -> str:
+    if isinstance(change, ByPath):
+        return _parts(change, speak)
     if isinstance(change, Redact):
         return speak.text["redacted text"]
     if isinstance(change, Generalise):

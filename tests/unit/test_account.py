@@ -1,7 +1,6 @@
 """What a bundle's page adds up of the leaves, whatever kinds of leaves there are."""
 
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 from lethe.anonymise.risk import Groups, Risk
 from lethe.evidence.account import Account

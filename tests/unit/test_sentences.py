@@ -137,7 +137,9 @@ def test_the_whole_explanation_of_a_survey_answer_in_norwegian(policy: Policy) -
 def test_fields_that_keep_something_are_told_apart(policy: Policy) -> None:
     rule = policy.rules["ex-customer-orders"]
     gone = "Emptied or replaced: customer_id, email, note, phone, ship_address and ship_name."
-    assert f"{gone} Made coarser: ship_postcode (region)." in sentences.explain(rule, policy, TODAY, "en")
+    assert f"{gone} Made coarser: placed_at (month) and ship_postcode (region)." in sentences.explain(
+        rule, policy, TODAY, "en"
+    )
     rule = replace(rule, action=Anonymise({"total": Generalise("band", 1000), "born": Generalise("year")}))
     assert "Gjøres grovere: total (trinn på 1000) og born (år)." in sentences.explain(rule, policy, TODAY, "nb")
     assert "Emptied" not in sentences.explain(rule, policy, TODAY, "en")

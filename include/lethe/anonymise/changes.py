@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from lethe.anonymise.generalise import band, month, postcode, year
 from lethe.deadlines import Unbounded, start_of
-from lethe.model import Change, Generalise, Put, Redact
+from lethe.model import ByPath, Change, Generalise, Put, Redact
 
 MARK = "anon-"
 """What a surrogate text begins with; a surrogate UUID is of version 8, which applications leave alone (RFC 9562)."""
@@ -41,7 +41,7 @@ def is_changed(value: Any, change: Change, zone: ZoneInfo, *, redacted: bool = F
         return _is(value, change.value)
     if value is None:
         return True
-    if isinstance(change, Redact):
+    if isinstance(change, Redact | ByPath):
         return redacted
     if isinstance(change, Generalise):
         coarser = _coarser(value, change, zone)

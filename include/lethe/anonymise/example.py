@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from lethe.anonymise.changes import MARK, changed
-from lethe.model import Anonymise, Change, Generalise, Redact, Rule, Surrogate
+from lethe.model import Anonymise, ByPath, Change, Generalise, Redact, Rule, Surrogate
 
 _UTC = ZoneInfo("UTC")
 _NAME = "Kari Bråten"
@@ -35,6 +35,8 @@ def example(rule: Rule) -> Iterator[tuple[str, str, str | None]]:
 
 
 def _invented(category: str, change: Change) -> Any:
+    if isinstance(change, ByPath):
+        return "{…}"
     if isinstance(change, Generalise):
         return _BY_KIND[change.to]
     keys = [key for key in _BY_CATEGORY if category == key or category.startswith(f"{key}.")]
@@ -42,6 +44,8 @@ def _invented(category: str, change: Change) -> Any:
 
 
 def _after(before: Any, change: Change) -> str | None:
+    if isinstance(change, ByPath):
+        return f"{{…}} ({', '.join(change.paths)})"
     if isinstance(change, Redact):
         from lethe.anonymise.redact import redact  # the numbering plans are loaded by who redacts
         from lethe.anonymise.subject import Identifiers

@@ -1,93 +1,83 @@
-"""redact_json(): parts of a JSON document blanked or redacted, by path.
-
-A path is made of keys, separated by dots, with [*] for every item of a list, [0] for one, * for every key and ** for
-everything below: contact.name, items[*].note, **. A key that holds a dot or a bracket is written as ["a.b"].
-"""
+"""Values inside a JSON document made to say nothing of a person, by path."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
 
+from lethe.anonymise.changes import changed, is_changed
 from lethe.anonymise.encoded import redact_stored
 from lethe.anonymise.find import Finder
-from lethe.anonymise.subject import Identifiers
+from lethe.anonymise.paths import Json, at_path
+from lethe.model import Generalise, Put, Redact, Surrogate
 
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
-Action = Literal["blank", "redact"]
-Step = str | int
+OF_NOBODY = "[slettet]"
+"""What is left of a text where no name of its data subject is known: nobody could be found in it, so all of it goes."""
+Inside = Put | Generalise | Surrogate | Redact
+"""What can become of a value inside a document."""
+_UTC = ZoneInfo("UTC")
 
-_EVERY, _BELOW, _ITEMS = "*", "**", "[*]"
-_STEP = re.compile(r"(?:\A|\.)(?P<key>[^.\[\]\"]+)|\[(?P<index>\*|[0-9]{1,9})\]|\[(?P<quoted>\"(?:[^\"\\]|\\.)*\")\]")
 
+def changed_by_path(
+    document: Json,
+    paths: Mapping[str, Inside],
+    finder: Callable[[Redact], Finder | None],
+) -> Json:
+    """A copy of the document with each path's change made, in their order.
 
-def redact_json(value: Json, paths: Mapping[str, Action], subject: Identifiers | Finder) -> Json:
-    """A copy of the document with `blank` paths null and the strings at or below `redact` paths redacted.
-
-    Paths act in their order. One that leads nowhere changes nothing: documents differ. ValueError when it is no path.
+    `finder` gives what finds the data subject of a redaction, None where nothing says who that is. A number that a
+    redaction finds somebody in goes whole, and what cannot be made coarser goes too.
     """
-    finder = subject if isinstance(subject, Finder) else Finder(subject)
-    for path, action in paths.items():
-        change = _blank if action == "blank" else _redaction(finder)
-        value = _at(value, tuple(steps(path)), change)
-    return value
+    for path, change in paths.items():
+        document = at_path(document, path, _change(change, finder))
+    return document
 
 
-def steps(path: str) -> Iterator[tuple[str, Step]]:
-    """The steps of a path, each with its kind; ValueError when it is none."""
-    at = 0
-    while match := _STEP.match(path, at):
-        at = match.end()
-        kind = str(match.lastgroup)
-        written = match[kind]
-        if kind == "index":
-            yield ("items", _ITEMS) if written == "*" else ("index", int(written))
-        elif kind == "key" and written in {_EVERY, _BELOW}:
-            yield ("below", _BELOW) if written == _BELOW else ("every", _EVERY)
-        else:
-            yield "key", json.loads(written) if kind == "quoted" else written
-    if at != len(path) or not path:
-        raise ValueError(f'found "{path}", expected a path such as contact.name, items[*].note or **')
+def _change(change: Inside, finder: Callable[[Redact], Finder | None]) -> Callable[[Json], Json]:
+    if isinstance(change, Put):
+        return lambda _: change.value
+    if isinstance(change, Generalise):
+        return lambda value: _coarser(value, change)
+    if isinstance(change, Surrogate):
+        return _surrogate
+    return _redaction(finder(change))
 
 
-def _blank(value: Json) -> Json:  # noqa: ARG001 - one of two changes
-    return None
+def _coarser(value: Json, change: Generalise) -> Json:
+    """JSON has no dates: what is written as one is read as one."""
+    if value is None or isinstance(value, bool | list | dict):
+        return None
+    plain: Any = value
+    try:
+        if change.to in ("month", "year"):
+            plain = date.fromisoformat(str(value)[:10])
+        elif change.to == "band":
+            plain = Decimal(str(value))
+        coarse = changed(str(plain) if change.to == "region" else plain, change, _UTC)
+    except (ValueError, ArithmeticError):
+        return None
+    return int(coarse) if change.to == "band" else str(coarse)
 
 
-def _redaction(finder: Finder) -> Callable[[Json], Json]:
+def _surrogate(value: Json) -> Json:
+    if value is None or (isinstance(value, str) and is_changed(value, Surrogate(), _UTC)):
+        return value
+    return str(changed("", Surrogate(), _UTC))
+
+
+def _redaction(finder: Finder | None) -> Callable[[Json], Json]:
     def redacted(value: Json) -> Json:
-        if isinstance(value, str):
-            return redact_stored(value, finder).text
         if isinstance(value, list):
             return [redacted(item) for item in value]
         if isinstance(value, dict):
             return {key: redacted(item) for key, item in value.items()}
-        return value
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            return OF_NOBODY if finder is None else redact_stored(value, finder).text
+        return None if finder is None or finder.find(str(value)) else value
 
     return redacted
-
-
-def _at(value: Json, path: tuple[tuple[str, Step], ...], change: Callable[[Json], Json]) -> Json:
-    if not path:
-        return change(value)
-    (kind, step), rest = path[0], path[1:]
-    if kind == "below":
-        return _below(value, rest, change)
-    if isinstance(value, dict):
-        return {key: _at(item, rest, change) if kind == "every" or key == step else item for key, item in value.items()}
-    if isinstance(value, list) and kind in {"items", "index"}:
-        return [_at(item, rest, change) if kind == "items" or at == step else item for at, item in enumerate(value)]
-    return value
-
-
-def _below(value: Json, rest: tuple[tuple[str, Step], ...], change: Callable[[Json], Json]) -> Json:
-    """What `**` reaches: the rest of the path at every depth; without a rest, every value that holds no others."""
-    if rest:
-        value = _at(value, rest, change)
-    if isinstance(value, dict):
-        return {key: _below(item, rest, change) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_below(item, rest, change) for item in value]
-    return value if rest else change(value)

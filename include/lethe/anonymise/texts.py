@@ -1,23 +1,39 @@
-"""A text of one row without its data subject, who is known by columns of that row and of those that it refers to."""
+"""A text or JSON document of one row without its data subject, who is known by columns of that row and of others."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 from lethe.anonymise.encoded import redact_stored
 from lethe.anonymise.find import Finder
+from lethe.anonymise.json_paths import OF_NOBODY, changed_by_path
+from lethe.anonymise.paths import Json
 from lethe.anonymise.subject import Identifiers
-from lethe.model import ColumnRef, Redact
+from lethe.model import ByPath, ColumnRef, Redact
 
-OF_NOBODY = "[slettet]"
-"""What is left of a text where no name of its data subject is known: nobody could be found in it, so all of it goes."""
+Known = Callable[[ColumnRef], Any]
+"""What a column holds."""
 
 
-def redacted(text: str, change: Redact, value: Callable[[ColumnRef], Any]) -> str:
-    """The text as it may stay, OF_NOBODY where nothing says whom to look for; `value` gives what a column holds."""
+def written_anew(text: str, change: Redact | ByPath, value: Known) -> str:
+    """The text, or the JSON text, as it may stay; OF_NOBODY for a text where nothing says whom to look for."""
+    if isinstance(change, ByPath):
+        return _to_text(document_anew(_from_text(text), change, value))
+    finder = _finder_of(change, value)
+    return OF_NOBODY if finder is None else redact_stored(text, finder).text
 
+
+def document_anew(document: Json, change: ByPath, value: Known) -> Json:
+    """The JSON document as it may stay."""
+    return changed_by_path(document, change.paths, lambda redaction: _finder_of(redaction, value))
+
+
+def _finder_of(change: Redact, value: Known) -> Finder | None:
     def known(refs: tuple[ColumnRef, ...]) -> tuple[str, ...]:
         return tuple(str(found) for ref in refs if (found := value(ref)) is not None)
 
@@ -27,10 +43,29 @@ def redacted(text: str, change: Redact, value: Callable[[ColumnRef], Any]) -> st
         phones=known(change.phones),
         addresses=known(change.addresses),
     )
-    return redact_stored(text, _finder(subject)).text if subject.names else OF_NOBODY
+    return _finder(subject) if subject.names else None
 
 
 @lru_cache(maxsize=256)
 def _finder(subject: Identifiers) -> Finder:
     """Messages of one case come one after the other, and what finds their subject takes its time to make."""
     return Finder(subject)
+
+
+_EXACT = "\ue000number\ue000"
+_EXACT_AGAIN = re.compile(f'"{_EXACT}([^"]*)"')
+
+
+def _from_text(text: str) -> Json:
+    """The document; a number with more digits than Python's own kind keeps is kept as it is written."""
+    found: Json = json.loads(text, parse_float=_number)
+    return found
+
+
+def _number(written: str) -> float | str:
+    number = float(written)
+    return number if Decimal(repr(number)) == Decimal(written) else _EXACT + written
+
+
+def _to_text(document: Json) -> str:
+    return _EXACT_AGAIN.sub(r"\1", json.dumps(document, ensure_ascii=False))

@@ -35,6 +35,7 @@ from lethe.policy.kinds import (
     Conditions,
     ConnectionId,
     Grouping,
+    JsonPath,
     Matches,
     MonthDay,
     Name,
@@ -220,21 +221,35 @@ class Redacted(Form):
 
 
 def _change(value: object) -> str:
-    if isinstance(value, Redacted) or (isinstance(value, dict) and "redact" in value):
-        return "<redact>"
-    if isinstance(value, Generalised) or (isinstance(value, dict) and "generalise" in value):
-        return "<generalise>"
-    return "<constant>" if isinstance(value, dict | Constant) else "<one>"
+    known: dict[type, str] = {Redacted: "redact", Generalised: "generalise", ByPathForm: "json"}
+    keys = [known[type(value)]] if type(value) in known else list(value) if isinstance(value, dict) else []
+    tag = next((key for key in known.values() if key in keys), None)
+    return f"<{tag}>" if tag else "<constant>" if isinstance(value, dict | Constant) else "<one>"
 
 
 _WORDS = "blank, unlink, delete, drop, surrogate, {constant: text}, {generalise: month} or {redact: {names: [...]}}"
+_INSIDE = "blank, unlink, delete, surrogate, {constant: text}, {generalise: month} or {redact: {names: [...]}}"
+_Constant = Annotated[Constant, Tag("<constant>")]
+_Generalised = Annotated[Generalised, Tag("<generalise>")]
+_Redacted = Annotated[Redacted, Tag("<redact>")]
+InsideChange = Annotated[
+    Annotated[str, Matches("blank|unlink|delete|surrogate", _INSIDE), ONE] | _Constant | _Generalised | _Redacted,
+    Discriminator(_change),
+]
+
+
+class ByPathForm(Form):
+    """Values inside a JSON document that change, by path: contact.name, items[*].note, ** for all below."""
+
+    json_: dict[JsonPath, InsideChange] = Field(alias="json", min_length=1)
 
 
 FieldChange = Annotated[
     Annotated[str, Matches("blank|unlink|delete|drop|surrogate", _WORDS), ONE]
-    | Annotated[Constant, Tag("<constant>")]
-    | Annotated[Generalised, Tag("<generalise>")]
-    | Annotated[Redacted, Tag("<redact>")],
+    | _Constant
+    | _Generalised
+    | _Redacted
+    | Annotated[ByPathForm, Tag("<json>")],
     Discriminator(_change),
 ]
 

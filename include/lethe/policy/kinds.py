@@ -26,6 +26,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from lethe.anonymise.paths import steps
 from lethe.deadlines import Period
 
 T = TypeVar("T")
@@ -90,6 +91,14 @@ def _period(value: str) -> str:
         Period.parse(value)
     except ValueError as error:
         raise refuse(str(error).rpartition("expected ")[2]) from None
+    return value
+
+
+def _json_path(value: str) -> str:
+    try:
+        list(steps(value))
+    except ValueError:
+        raise refuse("a path such as contact.name, items[*].note or **") from None
     return value
 
 
@@ -160,6 +169,7 @@ MonthDay = Annotated[str, Matches(r"(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])", "a m
 Zone = Annotated[str, Matches(r"[A-Za-z][A-Za-z0-9_+/-]*", "a time zone such as Europe/Oslo")]
 PeriodText = Annotated[str, Checked(_period, r"^P(?=\d)(\d{1,3}Y)?(\d{1,4}M)?(\d{1,4}W)?(\d{1,5}D)?$")]
 Share = Annotated[str, Checked(_share, r"^\d+(\.\d+)?\s*%$")]
+JsonPath = Annotated[str, Checked(_json_path, ".+")]
 Category = Annotated[str, OneOf("a key of the Fideslang taxonomy", data_categories())]
 Obligation = Annotated[str, Matches(r"[A-Z]{1,4}[0-9]{1,4}", "capital letters and a number such as R01")]
 Value = Annotated[str, PlainValidator(_value), WithJsonSchema({"type": ["string", "integer", "boolean"]})]

@@ -45,7 +45,7 @@ from lethe.policy.format import (
 from lethe.policy.kinds import many
 from lethe.policy.problems import Problems, Spot, one_of
 from lethe.policy.reading import Tree
-from lethe.policy.rules import place_of_fields, resolve_floor, resolve_rule
+from lethe.policy.rules import place_of_fields, redactions, resolve_floor, resolve_rule
 
 F = TypeVar("F", bound=Form)
 
@@ -217,9 +217,11 @@ def _check_head(spot: Spot, form: ActivityFile, organisation: OrganisationFile, 
 
 def _redactions(rule: RuleForm, spot: Spot) -> Iterator[tuple[Spot, Redacted]]:
     for step in many(rule.then):
-        for name, form in step.anonymise.items() if isinstance(step, AnonymiseStep) else ():
-            if isinstance(form, Redacted):
-                yield place_of_fields(spot) / name, form
+        for path, form in redactions(step, ()) if isinstance(step, AnonymiseStep) else ():
+            place = place_of_fields(spot)
+            for name in path:
+                place = place / name
+            yield place, form
 
 
 def _check_confirms(role: str, officer: str, roles: Collection[str], spot: Spot) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -11,6 +11,7 @@ from lethe.model import (
     Aggregate,
     Anonymise,
     Assumption,
+    ByPath,
     Change,
     Dataset,
     Delete,
@@ -29,6 +30,7 @@ from lethe.policy.format import (
     AggregateStep,
     AnonymiseStep,
     Band,
+    ByPathForm,
     Constant,
     FiscalFloor,
     Generalised,
@@ -131,10 +133,20 @@ def _keep(form: RuleForm) -> tuple[Period, Assumption | None]:
 def _redaction(steps: Steps) -> Assumption | None:
     """Whose word it takes that text is redacted and not deleted; the first of several says it for all."""
     last = steps[-1]
-    for each in last.anonymise.values() if isinstance(last, AnonymiseStep) else ():
-        if isinstance(each, Redacted):
-            return Assumption(each.redact.confirm_by, each.redact.because, "redaction")
+    if isinstance(last, AnonymiseStep):
+        for _, form in redactions(last, ()):
+            return Assumption(form.redact.confirm_by, form.redact.because, "redaction")
     return None
+
+
+def redactions(step: AnonymiseStep, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Redacted]]:
+    """Every redaction of a step, with where it stands below `path`."""
+    for name, form in step.anonymise.items():
+        if isinstance(form, Redacted):
+            yield (*path, name), form
+        elif isinstance(form, ByPathForm):
+            inside = ((at, each) for at, each in form.json_.items() if isinstance(each, Redacted))
+            yield from (((*path, name, "json", at), each) for at, each in inside)
 
 
 def _limits(form: LimitsForm) -> Limits:
@@ -158,9 +170,17 @@ def _action(steps: Steps, dataset: Dataset, spot: Spot, estate: Estate) -> Delet
 
 
 def resolve_change(
-    form: str | Constant | Generalised | Redacted, dataset: Dataset, spot: Spot, estate: Estate
+    form: str | Constant | Generalised | Redacted | ByPathForm, dataset: Dataset, spot: Spot, estate: Estate
 ) -> Change:
     """What becomes of a field."""
+    if isinstance(form, ByPathForm):
+        return ByPath({path: _inside(each, dataset, spot / "json" / path, estate) for path, each in form.json_.items()})
+    return _inside(form, dataset, spot, estate)
+
+
+def _inside(
+    form: str | Constant | Generalised | Redacted, dataset: Dataset, spot: Spot, estate: Estate
+) -> Put | Generalise | Surrogate | Redact:
     if isinstance(form, Redacted):
         return _redact(form.redact, dataset, spot / "redact", estate)
     if isinstance(form, Constant):

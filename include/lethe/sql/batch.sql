@@ -31,7 +31,7 @@ FROM lethe.progress WHERE epoch = %(epoch)s AND plan = %(plan)s
 
 -- name: mark_redacted
 INSERT INTO lethe.redacted (dataset, key, field, digest)
-SELECT %(dataset)s, key, %(field)s, sha256(convert_to(text, 'UTF8'))
+SELECT %(dataset)s, key, %(field)s, sha256(convert_to(text::{type}::text, 'UTF8'))
 FROM unnest(%(keys)s::text[], %(texts)s::text[]) AS done (key, text)
 ON CONFLICT (dataset, key, field) DO UPDATE SET digest = excluded.digest
 

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from lethe.anonymise.changes import as_text, changed
-from lethe.anonymise.texts import redacted
+from lethe.anonymise.texts import document_anew, written_anew
 from lethe.clock import now
 from lethe.deadlines import Unbounded, is_due, last_day, local_date, next_day
 from lethe.decide import decide, start_date
@@ -26,6 +26,7 @@ from lethe.errors import BoundExceeded, SchemaMismatch, Stale
 from lethe.evidence.leaf import Place, batch_leaf, canonical
 from lethe.model import (
     Anonymise,
+    ByPath,
     Change,
     ColumnRef,
     Dataset,
@@ -71,7 +72,7 @@ class Memory:
 
     tables: dict[str, list[Row]]
     holds: set[tuple[str, str, Reason]] = field(default_factory=set)
-    redacted: dict[tuple[str, str, str], str | None] = field(default_factory=dict)
+    redacted: dict[tuple[str, str, str], Any] = field(default_factory=dict)
     """What texts were left as when they were redacted, by dataset, key and column."""
     outbox: list[str] = field(default_factory=list)
     progress: dict[tuple[int, str, int], Progress] = field(default_factory=dict)
@@ -207,7 +208,7 @@ class MemoryStore:
         if isinstance(rule.action, Anonymise):
             for row, new in [(row, self._anonymised(rule, rule.action, row)) for row in batch]:
                 row.update(new)
-                for name in rule.action.redactions:
+                for name in rule.action.rewritten:
                     self.memory.redacted[rule.dataset.name, key_text(rule.dataset, row), name] = row[name]
             return
         for name, rows in [(rule.dataset.name, batch), *along.items()]:
@@ -218,8 +219,8 @@ class MemoryStore:
         values = Values(View(self), rule.dataset, row)
 
         def new(name: str, change: Change) -> Any:
-            if isinstance(change, Redact):
-                return None if row[name] is None else redacted(row[name], change, lambda ref: values[str(ref)])
+            if isinstance(change, Redact | ByPath):
+                return None if row[name] is None else _anew(row[name], change, values)
             return changed(row[name], change, self.policy.organisation.zone)
 
         return {name: new(name, change) for name, change in action.fields.items()}
@@ -372,6 +373,12 @@ class Values(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._row)
+
+
+def _anew(value: Any, change: Redact | ByPath, values: Values) -> Any:
+    if isinstance(change, ByPath):
+        return document_anew(value, change, lambda ref: values[str(ref)])
+    return written_anew(value, change, lambda ref: values[str(ref)])
 
 
 def key_text(dataset: Dataset, row: Row) -> str:

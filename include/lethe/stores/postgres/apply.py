@@ -36,7 +36,7 @@ from lethe.stores.postgres.statement import (
     locks,
     names_documents,
     range_of,
-    redactions_of,
+    rewritten_of,
     suppress,
     within,
 )
@@ -218,7 +218,7 @@ def _do(conn: psycopg.Connection, work: Work, shard: Shard, batch: Batch) -> tup
     rule, predicate, where = work.rule, batch.predicate, batch.where
     named = documents.find(conn, predicate, where) if names_documents(rule) else None
     statement, names = deed(predicate, where)
-    texts = redact_texts(conn, predicate, where) if redactions_of(rule) else None
+    texts = redact_texts(conn, predicate, where) if rewritten_of(rule) else None
     done = conn.execute(statement, texts.params() if texts else None)
     rows, *others = (done.fetchone() or ()) if done.description else (done.rowcount,)
     subjects = others.pop() if rule.receipts else ()

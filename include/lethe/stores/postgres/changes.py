@@ -27,7 +27,7 @@ def is_redacted(column: Composable, dataset: str, key: Composable, field: str) -
     """Whether the text is as its redaction left it, or there is none."""
     return SQL(
         "({0} IS NULL OR EXISTS (SELECT FROM lethe.redacted AS r WHERE r.dataset = {1} AND r.key = {2}"
-        " AND r.field = {3} AND r.digest = sha256(convert_to({0}, 'UTF8'))))"
+        " AND r.field = {3} AND r.digest = sha256(convert_to({0}::text, 'UTF8'))))"
     ).format(column, Literal(dataset), key, Literal(field))
 
 

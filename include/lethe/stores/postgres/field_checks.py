@@ -12,7 +12,7 @@ import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from lethe.anonymise.changes import MARK
-from lethe.model import Anonymise, Change, Generalise, Put, Redact, Surrogate
+from lethe.model import Anonymise, ByPath, Change, Generalise, Put, Redact, Surrogate
 from lethe.sql import queries
 from lethe.stores.postgres.live import CLOCK_TYPES, Column, Table
 
@@ -24,9 +24,10 @@ _TYPES: dict[str, tuple[str, ...]] = {
     "region": _TEXTS,
     "band": ("smallint", "integer", "bigint", "numeric"),
     "surrogate": ("uuid", *_TEXTS),
+    "json": ("json", "jsonb"),
     "redact": ("text",),  # of a limited length a mark could be too long for what it stands for
 }
-_KINDS = {Surrogate: "surrogate", Redact: "redact"}
+_KINDS = {Surrogate: "surrogate", Redact: "redact", ByPath: "json"}
 _EXAMPLES = {"uuid": "00000000-0000-8000-8000-000000000000"}
 
 
@@ -109,7 +110,7 @@ def _of_unique(table: Table, name: str, action: Anonymise) -> Iterator[str]:
 
 
 def _same_for_all(change: Change | None, *, nulls_too: bool) -> bool:
-    if change is None or isinstance(change, Surrogate | Redact):
+    if change is None or isinstance(change, Surrogate | Redact | ByPath):
         return False
     return nulls_too or not _empties(change)
 
@@ -125,7 +126,7 @@ def _checks(conn: psycopg.Connection, table: Table, action: Anonymise) -> Iterat
 
 
 def _known(column: Column, change: Change | None) -> Composable | None:
-    if change is None or isinstance(change, Generalise | Redact):
+    if change is None or isinstance(change, Generalise | Redact | ByPath):
         return None
     return SQL("{}::{}").format(Literal(_value(column, change)), SQL(column.declared))
 

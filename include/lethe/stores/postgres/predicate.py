@@ -19,6 +19,7 @@ from lethe.holds import whole_rule
 from lethe.model import (
     NO_REASON,
     Anonymise,
+    ByPath,
     Change,
     Clock,
     ColumnRef,
@@ -242,7 +243,7 @@ def done(scope: Scope, fields: Mapping[str, Change]) -> Composable:
 
 def _is_changed(scope: Scope, name: str, change: Change) -> Composable:
     dataset, column = scope.dataset, scope.column(ColumnRef(name))
-    if isinstance(change, Redact):
+    if isinstance(change, Redact | ByPath):
         return is_redacted(column, dataset.name, key_text(dataset, scope.alias), name)
     of = scope.agreed.table(dataset).columns[name]
     return is_changed(column, of, change, scope.agreed.policy.organisation.zone)

@@ -9,11 +9,11 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Composed, Identifier
 
-from lethe.model import ColumnRef, Redact
+from lethe.model import ByPath, ColumnRef, Redact
 from lethe.reach import changed_by
 from lethe.sql import queries
 from lethe.stores.postgres.predicate import Predicate, key_text, plain, table_name
-from lethe.stores.postgres.statement import Range, redactions_of, within
+from lethe.stores.postgres.statement import Range, rewritten_of, within
 
 _SQL = queries("batch")
 
@@ -35,8 +35,8 @@ def texts_of(predicate: Predicate, where: Range) -> Composed:
     """The query for the texts of the rows that are due, with what their data subjects are known by."""
     rule, columns = predicate.question.rule, [SQL("t.ctid::text").format()]
     columns.append(SQL("{}").format(key_text(rule.dataset, "t")))
-    for name, change in redactions_of(rule).items():
-        columns.append(SQL("t.{}").format(Identifier(name)))
+    for name, change in rewritten_of(rule).items():
+        columns.append(SQL("t.{}::text").format(Identifier(name)))
         columns += [SQL("{}::text").format(predicate.scope.column(ref)) for ref in change.references]
     return SQL("SELECT {} FROM ONLY {} AS t{} WHERE {} AND {}").format(
         SQL(", ").join(columns), where.relation, predicate.scope.joined(), within(predicate, where), predicate.due
@@ -45,7 +45,7 @@ def texts_of(predicate: Predicate, where: Range) -> Composed:
 
 def redact_texts(conn: psycopg.Connection, predicate: Predicate, where: Range) -> Texts:
     """Read the texts of locked rows, and redact them; nothing is written."""
-    changes = redactions_of(predicate.question.rule)
+    changes = rewritten_of(predicate.question.rule)
     found = Texts([], [], {name: [] for name in changes})
     for place, key, *values in conn.execute(texts_of(predicate, where)):
         found.places.append(place)
@@ -53,24 +53,27 @@ def redact_texts(conn: psycopg.Connection, predicate: Predicate, where: Range) -
         following = iter(values)
         for name, change in changes.items():
             text, known = next(following), list(islice(following, len(change.references)))
-            found.columns[name].append(None if text is None else _redacted(text, change, known))
+            found.columns[name].append(None if text is None else _anew(text, change, known))
     return found
 
 
-def _redacted(text: str, change: Redact, known: list[str | None]) -> str:
-    from lethe.anonymise.texts import redacted  # the numbering plans are loaded by who redacts
+def _anew(text: str, change: Redact | ByPath, known: list[str | None]) -> str:
+    from lethe.anonymise.texts import written_anew  # the numbering plans are loaded by who redacts
 
     values: dict[ColumnRef, str | None] = dict(zip(change.references, known, strict=True))
-    return redacted(text, change, values.get)
+    return written_anew(text, change, values.get)
 
 
 def mark(conn: psycopg.Connection, predicate: Predicate, texts: Texts) -> None:
     """Keep that these texts are redacted, in the transaction that wrote them."""
-    dataset = predicate.question.rule.dataset.name
+    dataset = predicate.question.rule.dataset
+    declared = predicate.question.agreed.table(dataset).columns
     for name, column in texts.columns.items():
         done = [(key, text) for key, text in zip(texts.keys, column, strict=True) if text is not None]
         keys, left = [key for key, _ in done], [text for _, text in done]
-        conn.execute(_SQL["mark_redacted"], {"dataset": dataset, "field": name, "keys": keys, "texts": left})
+        stored_as = SQL(declared[name].declared)  # JSON is not stored as it was given
+        query = SQL(_SQL["mark_redacted"]).format(type=stored_as)
+        conn.execute(query, {"dataset": dataset.name, "field": name, "keys": keys, "texts": left})
 
 
 def forget(conn: psycopg.Connection, predicate: Predicate) -> None:

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal, Placeholder
 
 from lethe.deadlines import start_of
-from lethe.model import Aggregate, Anonymise, Kin, Redact, Rule, Shard, Way
+from lethe.model import Aggregate, Anonymise, ByPath, Kin, Redact, Rule, Shard, Way
 from lethe.reach import documents_of
 from lethe.stores.postgres.changes import assignment
 from lethe.stores.postgres.predicate import (
@@ -88,7 +88,7 @@ def is_plain(predicate: Predicate) -> bool:
     """Whether a row's verdict and fate are its own alone: then one statement judges and acts."""
     rule = predicate.question.rule
     kin = rule.followers or rule.leaders or rule.dependents
-    return not (predicate.joins or kin or redactions_of(rule) or names_documents(rule))
+    return not (predicate.joins or kin or rewritten_of(rule) or names_documents(rule))
 
 
 def names_documents(rule: Rule) -> bool:
@@ -96,9 +96,9 @@ def names_documents(rule: Rule) -> bool:
     return any(documents_of(rule))
 
 
-def redactions_of(rule: Rule) -> Mapping[str, Redact]:
-    """The fields whose texts the deed gets as parameters, once they were read under the locks."""
-    return rule.action.redactions if isinstance(rule.action, Anonymise) else {}
+def rewritten_of(rule: Rule) -> Mapping[str, Redact | ByPath]:
+    """The fields whose new texts the deed gets as parameters, once they were read under the locks."""
+    return rule.action.rewritten if isinstance(rule.action, Anonymise) else {}
 
 
 def candidates(predicate: Predicate, where: Range) -> Composed:
@@ -159,7 +159,7 @@ def deed(predicate: Predicate, where: Range) -> tuple[Composed, tuple[str, ...]]
     one row instead: that count, how many of each following dataset and, for receipts, the keys as an array of text.
     """
     rule, tree = predicate.question.rule, list(_tree(predicate.question.rule.followers))
-    before, texts = list[Composable](), redactions_of(rule)
+    before, texts = list[Composable](), rewritten_of(rule)
     given = [_texts(texts)] if texts else []
 
     def literal(part: Composable) -> Composable:
@@ -218,9 +218,9 @@ def _change(predicate: Predicate, where: Range, source: Identifier | None, test:
     if isinstance(rule.action, Anonymise):
         agreed = predicate.question.agreed
         columns, zone = agreed.table(rule.dataset).columns, agreed.policy.organisation.zone
-        texts = redactions_of(rule)
+        texts = rewritten_of(rule)
         assignments = [
-            SQL("{} = {}.{}").format(Identifier(name), Identifier(_TEXT), Identifier(name))
+            SQL("{} = {}.{}::{}").format(*map(Identifier, (name, _TEXT, name)), SQL(columns[name].declared))
             if name in texts
             else assignment(name, columns[name], change, zone)
             for name, change in rule.action.fields.items()
