@@ -49,3 +49,14 @@ def test_few_rows_are_left_to_autovacuum(open_lethe) -> None:
     few = open_lethe(ACTIVITY, MANY.format(rows=50))
     few.database.run("GRANT MAINTAIN ON customer TO lethe_worker")
     assert told(few) == []
+
+
+@pytest.mark.parametrize("left", [0, 20])
+def test_statistics_tell_nothing_of_what_went_however_few_rows_that_were(open_lethe, left: int) -> None:
+    """A table without rows keeps its statistics through ANALYZE: they are cleared."""
+    few = open_lethe(ACTIVITY, MANY.format(rows=50) + f"UPDATE customer SET ended_on = NULL WHERE id <= {left};")
+    few.database.run("GRANT MAINTAIN ON customer TO lethe_worker; ANALYZE customer")
+    known = "SELECT count(*) FROM pg_stats WHERE tablename = 'customer' AND histogram_bounds::text LIKE '%Kunde 50%'"
+    assert few.database.one(known) == 1
+    assert told(few) == []
+    assert few.database.one(known) == 0

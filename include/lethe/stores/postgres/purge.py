@@ -1,10 +1,10 @@
-"""After a large sweep: VACUUM (ANALYZE), which clears old values out of the table's pages and out of the statistics."""
+"""After a sweep: ANALYZE clears old values out of the statistics, VACUUM out of the pages where many rows went."""
 
 from __future__ import annotations
 
 import psycopg
 from psycopg import errors
-from psycopg.sql import SQL, Literal
+from psycopg.sql import SQL, Identifier, Literal
 
 from lethe.model import Verdict
 from lethe.reach import changed_by
@@ -12,15 +12,22 @@ from lethe.stores.postgres.apply import Work
 from lethe.stores.postgres.predicate import table_name
 
 PURGE_ROWS = 1_000
+_CLEAR = """
+    SELECT pg_clear_attribute_stats(schemaname, tablename, attname, inherited) FROM pg_stats
+    WHERE (schemaname, tablename) IN (
+        SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = %(oid)s)
+"""
 
 
 def purge(conn: psycopg.Connection, work: Work) -> int:
-    """Vacuum every table that the plan touched; how many, 0 when it was too small to matter or one was left out.
+    """Vacuum every table that the plan touched; how many, 0 when one was left out.
 
-    A table that the user may not vacuum, or that somebody has locked, is left to autovacuum: the server only warns.
+    After few rows 0 is told, and the pages are left to autovacuum, for a VACUUM costs as much as the table is large.
+    Only the statistics, which keep values readable, are made anew then. A table that the user may not vacuum, or that
+    somebody has locked, is left to autovacuum: the server only warns.
     """
-    if work.plan.survey.of(Verdict.DUE) < PURGE_ROWS:
-        return 0
+    large = work.plan.survey.of(Verdict.DUE) >= PURGE_ROWS
+    what = SQL("VACUUM (ANALYZE, SKIP_LOCKED) {}" if large else "ANALYZE (SKIP_LOCKED) {}")
     conn.execute(SQL("SET lock_timeout = {}").format(Literal(work.lock_timeout)))
     tables, left_out = list(changed_by(work.rule)), list[str]()
 
@@ -30,9 +37,17 @@ def purge(conn: psycopg.Connection, work: Work) -> int:
     conn.add_notice_handler(note)
     try:
         for dataset in tables:
-            conn.execute(SQL("VACUUM (ANALYZE, SKIP_LOCKED) {}").format(table_name(dataset)))
-    except (errors.InsufficientPrivilege, errors.LockNotAvailable):
+            conn.execute(what.format(table_name(dataset)))
+            for part in work.question.agreed.table(dataset).parts:
+                _clear_when_empty(conn, Identifier(part.schema, part.table), part.oid)
+    except (errors.InsufficientPrivilege, errors.LockNotAvailable, errors.UndefinedFunction):
         return 0
     finally:
         conn.remove_notice_handler(note)
-    return 0 if "WARNING" in left_out else len(tables)
+    return len(tables) if large and "WARNING" not in left_out else 0
+
+
+def _clear_when_empty(conn: psycopg.Connection, part: Identifier, oid: int) -> None:
+    """ANALYZE leaves the statistics of a table without rows as they were: they are cleared, which PostgreSQL 18 can."""
+    if conn.execute(SQL("SELECT EXISTS (SELECT FROM ONLY {})").format(part)).fetchone() == (False,):
+        conn.execute(_CLEAR, {"oid": oid})
