@@ -214,6 +214,8 @@ def _same_survey(store: PostgresStore, judge: MemoryStore, case: Case, policy: P
 
 def _same_deed(bench: Bench, store: PostgresStore, judge: MemoryStore, plan: Plan, rule: Rule) -> None:
     before = bench.tables()
+    decided = list(View(judge).decided(rule, plan.today, confirmed=True))
+    kept = {key_text(rule.dataset, row): reasons for row, _, reasons in decided if reasons}
     store.pace.size = {Way.BLOCKS: 1, Way.INDEX: 3}
     receipts = _work_off(store, plan)
     mine = make_plan(judge.policy, rule, judge.survey(rule, plan.today, confirmed=True), plan.today, None)
@@ -221,6 +223,7 @@ def _same_deed(bench: Bench, store: PostgresStore, judge: MemoryStore, plan: Pla
     after, expected = bench.tables(), deepcopy(judge.memory.tables)
     for table in KEYS:
         assert list(map(_unlinked, after[table])) == list(map(_unlinked, _sorted(table, expected[table]))), table
+    _nothing_kept_changed(rule, kept, before[rule.dataset.name], after[rule.dataset.name])
     bench.seen.update(str(shard.way) for shard in plan.survey.shards)
     bench.seen["deleted" if isinstance(rule.action, Delete) else "anonymised"] += plan.survey.of(Verdict.DUE)
     bench.seen["went along"] += sum(plan.survey.reach.values())
@@ -230,6 +233,12 @@ def _same_deed(bench: Bench, store: PostgresStore, judge: MemoryStore, plan: Pla
     assert counted == {name: rows for name, rows in gone.items() if rows}
     assert store.remaining(rule, plan.today, confirmed=True).rows == 0
     assert store.survey(rule, plan.today, confirmed=True).of(Verdict.DUE) == 0
+
+
+def _nothing_kept_changed(rule: Rule, kept: dict[str, Reason], before: list[Row], after: list[Row]) -> None:
+    """What is held, under a floor, or kept for any other reason is there afterwards, with every field as it was."""
+    was, now = ({key_text(rule.dataset, row): _unlinked(row) for row in rows} for rows in (before, after))
+    assert {key: now.get(key) for key in kept} == {key: was[key] for key in kept}
 
 
 def _unlinked(row: Row) -> Row:
