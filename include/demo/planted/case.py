@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
+from unicodedata import normalize
 from uuid import UUID
 
 TODAY = date(2025, 3, 1)
@@ -123,6 +124,20 @@ YEAR_OF_MOMENTS = [
     UNDATED,
     FUTURE,
 ]
+
+
+NAMED = [
+    due("whose names are common words", "2021-06-30", who="Dag Stein Berg"),
+    due("with a double surname, hyphenated", "2021-06-30", who="Kari Bråthen-Østby"),
+    due("with a double surname in two words", "2021-06-30", who="Anne Vik Solheim"),
+    due("with æøå as letters of their own", "2021-06-30", who="Åse Ærlig Ødegård"),
+    due("with æøå as letters and marks (NFD)", "2021-06-30", who=normalize("NFD", "Åse Ærlig Ødegård")),
+    due("in capitals", "2021-06-30", who="ÅSE ÆRLIG ØDEGÅRD"),
+    due("with a ligature (NFKC tells it from two letters)", "2021-06-30", who="Ste\ufb00en Lie"),
+    due("who is the contact of two companies, at the one that left", "2023-11-30", who="Inger Bakken"),
+    kept("not_due", "who is the contact of two companies, at the other one", "2024-11-30", who="Inger Bakken"),
+]
+"""People whose names are hard to find again, over whom an ex-customer's rules go as over anybody."""
 
 
 def uuid(n: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from demo.people import phone
 from demo.planted.case import (
     FUTURE_DAY,
+    NAMED,
     YEAR_OF_MOMENTS,
     Row,
     Values,
@@ -70,10 +71,12 @@ def shop_customer(n: int, clock: str | None) -> Row:
     return Row("customers", {**values, "ended_at": clock})
 
 
-def order(n: int, clock: str | None, *, tied: bool = True, forgotten: bool = False) -> tuple[Row, ...]:
+def order(
+    n: int, clock: str | None, *, tied: bool = True, forgotten: bool = False, who: str | None = None
+) -> tuple[Row, ...]:
     people = FORGOTTEN_ORDER if forgotten else {
-        "customer_id": number(n) if tied else None, "ship_name": name(n), "ship_address": "Prøveveien 2",
-        "ship_postcode": "2815", "email": mail(n), "phone": phone(n), "note": f"Spør etter {name(n)}",
+        "customer_id": number(n) if tied else None, "ship_name": who or name(n), "ship_address": "Prøveveien 2",
+        "ship_postcode": "2815", "email": mail(n), "phone": phone(n), "note": f"Spør etter {who or name(n)}",
     }  # fmt: skip
     line = {"id": number(n), "order_id": uuid(n), "line_no": 1, "product": "Skjerm", "quantity": 1, "price_nok": 1990}
     return (
@@ -88,13 +91,15 @@ ORDERS = [
     kept("undated", "order that no customer is known for", "2020-01-01T12:00:00Z", tied=False),
     done("anonymised before", "2019-01-01T12:00:00Z", forgotten=True),
     *exempt("2021-01-01T12:00:00Z"),
+    *NAMED,
 ]
 
 
-def shop_message(n: int, clock: str | None) -> tuple[Row, ...]:
-    text = {"kind": "henvendelse", "recipient_name": name(n), "recipient_email": mail(n), "body": f"Hei {name(n)}"}
+def shop_message(n: int, clock: str | None, *, who: str | None = None) -> tuple[Row, ...]:
+    called = who or name(n)
+    text = {"kind": "henvendelse", "recipient_name": called, "recipient_email": mail(n), "body": f"Hei {called}"}
     ids = {"id": number(n), "customer_id": number(n), "sent_at": "2019-01-01T08:00:00Z"}
     return (Row("messages", {**ids, **text}, True), shop_customer(n, clock))
 
 
-MESSAGES = [*YEAR_OF_MOMENTS, *exempt("2021-01-01T12:00:00Z")]
+MESSAGES = [*YEAR_OF_MOMENTS, *exempt("2021-01-01T12:00:00Z"), *NAMED]

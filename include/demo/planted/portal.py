@@ -7,6 +7,7 @@ from typing import Any
 from demo.people import phone
 from demo.planted.case import (
     FUTURE_DAY,
+    NAMED,
     YEAR_OF_DAYS,
     Row,
     Values,
@@ -38,14 +39,15 @@ def a_case(n: int, public: bool, delivered: str | None) -> dict[str, Any]:
 
 def case(
     n: int, clock: str | None, *, status: str = "avsluttet", dispute: str = "ingen", public: bool = False,
-    delivered: str | None = None, forgotten: bool = False,
+    delivered: str | None = None, forgotten: bool = False, who: str | None = None,
 ) -> tuple[Row, ...]:  # fmt: skip
+    called = who or name(n)
     people: Values = FORGOTTEN_CASE if forgotten else {
-        "subject": f"Ny PC til {name(n)}", "reporter_name": name(n), "reporter_email": mail(n),
-        "reporter_phone": phone(n), "reporter_address": "Prøveveien 1", "description": f"Ring {phone(n)}",
-        "form": {"navn": name(n), "mobil": phone(n)},
+        "subject": f"Ny PC til {called}", "reporter_name": called, "reporter_email": mail(n),
+        "reporter_phone": phone(n), "reporter_address": "Prøveveien 1", "description": f"{called} ber: ring {phone(n)}",
+        "form": {"navn": called, "mobil": phone(n)},
     }  # fmt: skip
-    talk: Values = FORGOTTEN_MESSAGE if forgotten else {"sender_name": name(n), "body": f"Hilsen {name(n)}"}
+    talk: Values = FORGOTTEN_MESSAGE if forgotten else {"sender_name": called, "body": f"Hilsen {called}"}
     ids = {"id": number(n), "case_id": number(n), "direction": "inn", "sent_at": "2021-02-01T09:00:00Z"}
     return (
         Row("cases", {**a_case(n, public, delivered), **people}, True),
@@ -78,4 +80,4 @@ PORTAL = [
     due("public record, delivered to the archive", "2021-06-30", public=True, delivered="2022-01-10T09:00:00Z"),
     *exempt("2020-08-15"),
 ]
-CASES_OF_EX_CUSTOMERS = [*PORTAL, done("anonymised before", "2019-03-31", forgotten=True)]
+CASES_OF_EX_CUSTOMERS = [*PORTAL, *NAMED, done("anonymised before", "2019-03-31", forgotten=True)]
