@@ -415,7 +415,9 @@ def _with_one_that_goes_first(draw: st.DrawFn, root: str, datasets: dict[str, An
     own = {name: value for name, value in ends["when"].items() if name != cut}
     for dataset in datasets.values():
         dataset["follows"] = []  # what is read from rows that share a fate cannot be waited for: the loader refuses it
-    changed = {cut: "blank", **draw(st.sampled_from([{}, {"remark": "blank"}]))}
+    changed: dict[str, Any] = {cut: "blank", **draw(st.sampled_from([{}, {"remark": "blank"}]))}
+    if root == "cases" and draw(st.booleans()):
+        changed |= {"billed_d": {"write_down": "customer.billed_d"}}
     return {"first": first, "ends": {**ends, "when": own, "then": {"anonymise": changed}, "order": 2}}
 
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from lethe.anonymise.changes import as_text, is_changed
 from lethe.deadlines import Moment, Unbounded, YearEnd, cutoff, fiscal_cutoff, local_date
-from lethe.model import Anonymise, Change, Clock, Condition, Decision, Floor, Kin, Reason, Record, Rule
+from lethe.model import Anonymise, Change, Clock, Condition, Decision, Floor, Kin, Reason, Record, Rule, WriteDown
 
 
 def decide(
@@ -115,10 +115,14 @@ def _matches(condition: Condition, record: Record, *, unknown: bool = False) -> 
 
 
 def _is_done(fields: Mapping[str, Change], record: Record, zone: ZoneInfo) -> bool:
-    return all(
-        is_changed(record.values.get(column), change, zone, redacted=column in record.redacted)
-        for column, change in fields.items()
-    )
+    return all(_has_become(column, change, record, zone) for column, change in fields.items())
+
+
+def _has_become(column: str, change: Change, record: Record, zone: ZoneInfo) -> bool:
+    value = record.values.get(column)
+    if isinstance(change, WriteDown):
+        return value is not None or record.values.get(str(change.of)) is None
+    return is_changed(value, change, zone, redacted=column in record.redacted)
 
 
 def _kin(rows: Iterable[tuple[Kin, Record]]) -> Iterator[tuple[Kin, Record]]:

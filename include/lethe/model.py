@@ -277,7 +277,14 @@ class ByPath:
         return tuple(ref for each in self.paths.values() if isinstance(each, Redact) for ref in each.references)
 
 
-Change = Put | Generalise | Surrogate | Redact | ByPath
+@dataclass(frozen=True)
+class WriteDown:
+    """The field keeps what is reached by way of other fields, before these go; it is filled, never written over."""
+
+    of: ColumnRef
+
+
+Change = Put | Generalise | Surrogate | Redact | ByPath | WriteDown
 
 
 @dataclass(frozen=True)

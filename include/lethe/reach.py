@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lethe.model import Anonymise, Clock, ColumnRef, Condition, Dataset, Drop, Floor, Kin, Policy, Relation, Rule
+from lethe.model import (
+    Anonymise,
+    Clock,
+    ColumnRef,
+    Condition,
+    Dataset,
+    Drop,
+    Floor,
+    Kin,
+    Policy,
+    Relation,
+    Rule,
+    WriteDown,
+)
 
 
 def followers_of(rule: Rule) -> Iterator[Kin]:
@@ -118,8 +131,9 @@ def judged_by(rule: Rule) -> Iterator[tuple[Dataset, ColumnRef]]:
 
 
 def known_by(rule: Rule) -> Iterator[ColumnRef]:
-    """The columns by which a text that the rule redacts knows its data subject."""
+    """The columns by which a text that the rule redacts knows its data subject, and those that it writes down."""
     if isinstance(rule.action, Anonymise):
+        yield from (change.of for change in rule.action.fields.values() if isinstance(change, WriteDown))
         yield from (ref for redaction in rule.action.rewritten.values() for ref in redaction.references)
 
 

@@ -25,6 +25,8 @@ from lethe.model import (
     Put,
     Redact,
     Rule,
+    Surrogate,
+    WriteDown,
 )
 from lethe.reach import documents_of, floors_of, followers_of, kin_of
 
@@ -67,6 +69,7 @@ _EN = _Language(
         "fields": "Emptied or replaced: {fields}.",
         "coarser": "Made coarser: {fields}.",
         "to": "{column} ({to})",
+        "written": "written down from {of}",
         "inside": "Changed inside {column}: {parts}.",
         "suppressed": "Groups of fewer than {number} are not counted.",
         "when": "Only where {conditions}.",
@@ -121,6 +124,7 @@ _NB = _Language(
         "fields": "Tømmes eller erstattes: {fields}.",
         "coarser": "Gjøres grovere: {fields}.",
         "to": "{column} ({to})",
+        "written": "skrives ned fra {of}",
         "inside": "Endres inne i {column}: {parts}.",
         "suppressed": "Grupper på færre enn {number} telles ikke.",
         "when": "Gjelder bare der {conditions}.",
@@ -283,15 +287,19 @@ def _documents(rule: Rule, speak: _Language) -> Iterator[str]:
 def _fields(action: Anonymise, speak: _Language) -> Iterator[str]:
     """Which fields lose everything, and which keep something."""
     coarser = {name: change for name, change in action.fields.items() if isinstance(change, Generalise)}
+    kept = {name: change for name, change in action.fields.items() if isinstance(change, WriteDown)}
     redacted = [name for name, change in action.fields.items() if isinstance(change, Redact)]
     inside = {name: change for name, change in action.fields.items() if isinstance(change, ByPath)}
-    if gone := [name for name in action.fields if name not in {**coarser, **inside, **dict.fromkeys(redacted)}]:
+    if gone := [name for name in action.fields if name not in {**coarser, **inside, **kept, **dict.fromkeys(redacted)}]:
         yield speak.text["fields"].format(fields=join_words(gone, speak.text["and"]))
     if coarser:
         words = [speak.text["to"].format(column=name, to=_coarser(change, speak)) for name, change in coarser.items()]
         yield speak.text["coarser"].format(fields=join_words(words, speak.text["and"]))
     if redacted:
         yield speak.text["names taken out"].format(fields=join_words(redacted, speak.text["and"]))
+    if kept:
+        words = [f"{name} {_words(change, speak)}" for name, change in kept.items()]
+        yield f"{join_words(words, speak.text['and']).capitalize()}."
     for name, change in inside.items():
         yield speak.text["inside"].format(column=name, parts=_parts(change, speak))
 
@@ -313,15 +321,20 @@ def change_words(change: Change, lang: str) -> str:
 def _words(change: Change, speak: _Language) -> str:
     if isinstance(change, ByPath):
         return _parts(change, speak)
-    if isinstance(change, Redact):
-        return speak.text["redacted text"]
+    if isinstance(change, WriteDown):
+        return speak.text["written"].format(of=change.of)
     if isinstance(change, Generalise):
         return _coarser(change, speak)
-    if isinstance(change, Drop):
-        return speak.text["dropped"]
-    if isinstance(change, Put) and change.value is not None:
+    return _put(change, speak) if isinstance(change, Put) else speak.text[_NAMED[type(change)]]
+
+
+_NAMED: Mapping[type, str] = {Redact: "redacted text", Surrogate: "surrogate"}
+
+
+def _put(change: Put, speak: _Language) -> str:
+    if change.value is not None:
         return speak.text["quote"].format(value=change.value)
-    return speak.text["blank" if isinstance(change, Put) else "surrogate"]
+    return speak.text["dropped" if isinstance(change, Drop) else "blank"]
 
 
 def assumed_words(rule: Rule, policy: Policy, lang: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from lethe.anonymise.changes import MARK, changed
-from lethe.model import Anonymise, ByPath, Change, Generalise, Redact, Rule, Surrogate
+from lethe.model import Anonymise, ByPath, Change, Generalise, Redact, Rule, Surrogate, WriteDown
 
 _UTC = ZoneInfo("UTC")
 _NAME = "Kari Bråten"
@@ -35,6 +35,8 @@ def example(rule: Rule) -> Iterator[tuple[str, str, str | None]]:
 
 
 def _invented(category: str, change: Change) -> Any:
+    if isinstance(change, WriteDown):
+        return _OTHER
     if isinstance(change, ByPath):
         return "{…}"
     if isinstance(change, Generalise):
@@ -44,6 +46,8 @@ def _invented(category: str, change: Change) -> Any:
 
 
 def _after(before: Any, change: Change) -> str | None:
+    if isinstance(change, WriteDown):
+        return f"= {change.of}"
     if isinstance(change, ByPath):
         return f"{{…}} ({', '.join(change.paths)})"
     if isinstance(change, Redact):

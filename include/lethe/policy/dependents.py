@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from lethe.model import Anonymise, Change, Dataset, Dependent, Rule
+from lethe.model import Anonymise, Change, Dataset, Dependent, Rule, WriteDown
 from lethe.policy.problems import Spot
 from lethe.policy.rules import place_of_fields
 from lethe.reach import judged_by, known_by
@@ -24,7 +24,7 @@ def check_reads(rules: Sequence[tuple[Rule, Spot]], datasets: Mapping[str, Datas
     """What one rule changes, another is read from only when it has gone first: later the value means something else."""
     read = {rule.name: set(_reads(rule, datasets)) for rule, _ in rules}
     for rule, spot in rules:
-        for column in sorted(rule.action.fields) if isinstance(rule.action, Anonymise) else ():
+        for column in _taken(rule):
             for other in (other for other, _ in rules if other.name != rule.name):
                 if any(_meets(rule, column, each) and not _waits(rule, other, each) for each in read[other.name]):
                     (place_of_fields(spot / "then") / column).report(_unwaited(rule, other))
@@ -32,9 +32,12 @@ def check_reads(rules: Sequence[tuple[Rule, Spot]], datasets: Mapping[str, Datas
 
 
 def _unwaited(rule: Rule, other: Rule) -> str:
-    needed = f"found a column that {other.name} is read from, expected one that no other rule needs: keep what it needs"
     apart = other.dataset.name != rule.dataset.name and other.dataset.store == rule.dataset.store
-    return f"{needed} in a column of its own" + (", or let that rule go first, by order: in both" if apart else "")
+    first = ", or let that rule go first, by order: in both" if apart else ""
+    return (
+        f"found a column that {other.name} is read from, expected one that no other rule needs: write_down what it "
+        f"needs in a column of its own{first}"
+    )
 
 
 def dependents_of(rule: Rule, rules: Iterable[Rule], datasets: Mapping[str, Dataset]) -> tuple[Dependent, ...]:
@@ -45,13 +48,19 @@ def dependents_of(rule: Rule, rules: Iterable[Rule], datasets: Mapping[str, Data
         (other.name, each.path): Dependent(other.name, other.dataset, each.path, _fields(other))
         for other in rules
         for each in _reads(other, datasets)
-        if any(_meets(rule, column, each) for column in rule.action.fields) and _waits(rule, other, each)
+        if any(_meets(rule, column, each) for column in _taken(rule)) and _waits(rule, other, each)
     }
     return tuple(found[place] for place in sorted(found))
 
 
 def _fields(rule: Rule) -> Mapping[str, Change]:
     return rule.action.fields if isinstance(rule.action, Anonymise) else {}
+
+
+def _taken(rule: Rule) -> list[str]:
+    """The columns that a rule takes something away from; what it writes down, it only adds."""
+    fields = _fields(rule)
+    return sorted(name for name, change in fields.items() if not isinstance(change, WriteDown))
 
 
 def _meets(rule: Rule, column: str, read: Read) -> bool:

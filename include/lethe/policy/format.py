@@ -221,7 +221,12 @@ class Redacted(Form):
 
 
 def _change(value: object) -> str:
-    known: dict[type, str] = {Redacted: "redact", Generalised: "generalise", ByPathForm: "json"}
+    known: dict[type, str] = {
+        Redacted: "redact",
+        Generalised: "generalise",
+        ByPathForm: "json",
+        WriteDownForm: "write_down",
+    }
     keys = [known[type(value)]] if type(value) in known else list(value) if isinstance(value, dict) else []
     tag = next((key for key in known.values() if key in keys), None)
     return f"<{tag}>" if tag else "<constant>" if isinstance(value, dict | Constant) else "<one>"
@@ -244,12 +249,20 @@ class ByPathForm(Form):
     json_: dict[JsonPath, InsideChange] = Field(alias="json", min_length=1)
 
 
+class WriteDownForm(Form):
+    """A clock or condition that is kept in a column of its own, before the way to it is cut."""
+
+    write_down: Reference
+    """What to keep: relation.column."""
+
+
 FieldChange = Annotated[
     Annotated[str, Matches("blank|unlink|delete|drop|surrogate", _WORDS), ONE]
     | _Constant
     | _Generalised
     | _Redacted
-    | Annotated[ByPathForm, Tag("<json>")],
+    | Annotated[ByPathForm, Tag("<json>")]
+    | Annotated[WriteDownForm, Tag("<write_down>")],
     Discriminator(_change),
 ]
 

@@ -13,6 +13,7 @@ from lethe.model import (
     Assumption,
     ByPath,
     Change,
+    ColumnRef,
     Dataset,
     Delete,
     Drop,
@@ -23,6 +24,7 @@ from lethe.model import (
     Redact,
     Rule,
     Surrogate,
+    WriteDown,
 )
 from lethe.policy.datasets import Estate
 from lethe.policy.format import (
@@ -39,10 +41,12 @@ from lethe.policy.format import (
     RedactionForm,
     RuleForm,
     UntilFloor,
+    WriteDownForm,
 )
 from lethe.policy.kinds import many
 from lethe.policy.problems import Spot
 
+FieldForm = str | Constant | Generalised | Redacted | ByPathForm | WriteDownForm
 Steps = tuple[str | AnonymiseStep | AggregateStep, ...]
 
 
@@ -169,10 +173,10 @@ def _action(steps: Steps, dataset: Dataset, spot: Spot, estate: Estate) -> Delet
     return Delete()
 
 
-def resolve_change(
-    form: str | Constant | Generalised | Redacted | ByPathForm, dataset: Dataset, spot: Spot, estate: Estate
-) -> Change:
+def resolve_change(form: FieldForm, dataset: Dataset, spot: Spot, estate: Estate) -> Change:
     """What becomes of a field."""
+    if isinstance(form, WriteDownForm):
+        return WriteDown(estate.reference(form.write_down, dataset, spot / "write_down") or ColumnRef(form.write_down))
     if isinstance(form, ByPathForm):
         return ByPath({path: _inside(each, dataset, spot / "json" / path, estate) for path, each in form.json_.items()})
     return _inside(form, dataset, spot, estate)

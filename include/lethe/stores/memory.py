@@ -46,6 +46,7 @@ from lethe.model import (
     Store,
     Survey,
     Way,
+    WriteDown,
 )
 from lethe.reach import above_of, along, conditions_of, datasets_of, documents_of, lost_holds
 
@@ -219,6 +220,8 @@ class MemoryStore:
         values = Values(View(self), rule.dataset, row)
 
         def new(name: str, change: Change) -> Any:
+            if isinstance(change, WriteDown):
+                return values[str(change.of)] if row[name] is None else row[name]
             if isinstance(change, Redact | ByPath):
                 return None if row[name] is None else _anew(row[name], change, values)
             return changed(row[name], change, self.policy.organisation.zone)

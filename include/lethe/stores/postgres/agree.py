@@ -12,7 +12,7 @@ import psycopg
 import rfc8785
 
 from lethe.errors import SchemaMismatch
-from lethe.model import Aggregate, Anonymise, ColumnRef, Dataset, Delete, Kin, Policy, Rule, Shard
+from lethe.model import Aggregate, Anonymise, ColumnRef, Dataset, Delete, Kin, Policy, Rule, Shard, WriteDown
 from lethe.reach import (
     changed_by,
     clocks_of,
@@ -156,11 +156,20 @@ def _compared(agreed: Agreed, rule: Rule) -> Iterator[str]:
 def _action(conn: psycopg.Connection, agreed: Agreed, rule: Rule) -> Iterator[str]:
     if isinstance(rule.action, Anonymise):
         yield from refusals(conn, agreed.table(rule.dataset), rule.action)
+        yield from _written_down(agreed, rule, rule.action)
         anonymity = agreed.policy.anonymity.get(rule.dataset.name)
         for step in anonymity.small_groups if anonymity else ():
             yield from refusals(conn, agreed.table(rule.dataset), Anonymise(step))
     if rule.aggregate is not None:
         yield from _aggregate(conn, agreed, rule, rule.aggregate)
+
+
+def _written_down(agreed: Agreed, rule: Rule, action: Anonymise) -> Iterator[str]:
+    for name, change in action.fields.items():
+        if isinstance(change, WriteDown):
+            here, there = agreed.table(rule.dataset).columns[name].type, agreed.type_of(rule.dataset, change.of)
+            if here != there:
+                yield f"column {name}: found type {here}, expected {there}, which {change.of} has that is written down"
 
 
 def _aggregate(conn: psycopg.Connection, agreed: Agreed, rule: Rule, aggregate: Aggregate) -> Iterator[str]:

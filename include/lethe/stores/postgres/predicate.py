@@ -32,6 +32,7 @@ from lethe.model import (
     Redact,
     Relation,
     Rule,
+    WriteDown,
 )
 from lethe.reach import above_of
 from lethe.stores.postgres.agree import Agreed, zone_of
@@ -243,6 +244,8 @@ def done(scope: Scope, fields: Mapping[str, Change]) -> Composable:
 
 def _is_changed(scope: Scope, name: str, change: Change) -> Composable:
     dataset, column = scope.dataset, scope.column(ColumnRef(name))
+    if isinstance(change, WriteDown):
+        return SQL("({} IS NOT NULL OR {} IS NULL)").format(column, scope.column(change.of))
     if isinstance(change, Redact | ByPath):
         return is_redacted(column, dataset.name, key_text(dataset, scope.alias), name)
     of = scope.agreed.table(dataset).columns[name]

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal, Placeholder
 
 from lethe.deadlines import start_of
-from lethe.model import Aggregate, Anonymise, ByPath, Kin, Redact, Rule, Shard, Way
+from lethe.model import Aggregate, Anonymise, ByPath, ColumnRef, Kin, Redact, Rule, Shard, Way, WriteDown
 from lethe.reach import documents_of
 from lethe.stores.postgres.changes import assignment
 from lethe.stores.postgres.predicate import (
@@ -28,6 +28,7 @@ _DUE = "lethe_due"
 _TID = "lethe_tid"
 _SUBJECT = "lethe_subject"
 _TEXT = "lethe_text"
+_WRITTEN = "lethe_written_"
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,9 @@ def deed(predicate: Predicate, where: Range) -> tuple[Composed, tuple[str, ...]]
     def literal(part: Composable) -> Composable:
         return plain(part) if texts else part
 
-    if not (predicate.joins or tree or texts):  # as a person would write it: the predicate in the statement itself
+    if not (
+        predicate.joins or tree or texts or _written_down(rule)
+    ):  # as a person would write it: the predicate in the statement itself
         change = _change(predicate, where, None, SQL("{} AND {}").format(within(predicate, where), predicate.due))
     else:
         here = SQL("t.ctid = {}.{} AND {}").format(Identifier(_DUE), Identifier(_TID), within(predicate, where))
@@ -194,7 +197,12 @@ def _tree(followers: tuple[Kin, ...], parent: str = _DUE) -> Iterator[tuple[str,
 
 def _due(predicate: Predicate, where: Range) -> Composable:
     """The candidates that are still due now that nobody can change what that hangs on."""
-    key = SQL(", ").join(SQL("t.{}").format(Identifier(name)) for name in predicate.question.rule.dataset.key)
+    columns = [SQL("t.{}").format(Identifier(name)) for name in predicate.question.rule.dataset.key]
+    columns += [
+        SQL("{} AS {}").format(predicate.scope.column(ref), Identifier(f"{_WRITTEN}{name}"))
+        for name, ref in _written_down(predicate.question.rule).items()
+    ]
+    key = SQL(", ").join(columns)
     return SQL("{} AS MATERIALIZED (SELECT t.ctid AS {}, {} FROM ONLY {} AS t{} WHERE {} AND {})").format(
         Identifier(_DUE),
         Identifier(_TID),
@@ -204,6 +212,11 @@ def _due(predicate: Predicate, where: Range) -> Composable:
         within(predicate, where),
         predicate.due,
     )
+
+
+def _written_down(rule: Rule) -> dict[str, ColumnRef]:
+    fields = rule.action.fields if isinstance(rule.action, Anonymise) else {}
+    return {name: change.of for name, change in fields.items() if isinstance(change, WriteDown)}
 
 
 def _follow(alias: str, parent: str, follower: Kin) -> Composable:
@@ -222,6 +235,8 @@ def _change(predicate: Predicate, where: Range, source: Identifier | None, test:
         assignments = [
             SQL("{} = {}.{}::{}").format(*map(Identifier, (name, _TEXT, name)), SQL(columns[name].declared))
             if name in texts
+            else SQL("{0} = coalesce(t.{0}, {1}.{2})").format(*map(Identifier, (name, _DUE, f"{_WRITTEN}{name}")))
+            if isinstance(change, WriteDown)
             else assignment(name, columns[name], change, zone)
             for name, change in rule.action.fields.items()
         ]
