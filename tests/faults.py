@@ -75,7 +75,8 @@ def at_pace(lethe: Lethe, size: int = 1) -> Lethe:
 def again(lethe: Lethe, role: str = "lethe_worker", policy_dir: Path | None = None) -> Lethe:
     """The same policy and databases, opened anew as `role`: another process, in effect."""
     addresses = {"crm": lethe.database.conninfo(role), "lethe_state": lethe.state_database.conninfo(role)}
-    return Lethe.open(policy_dir or lethe.policy_dir, addresses.__getitem__, url=lethe.addresses.__getitem__)
+    where = getattr(lethe, "addresses", addresses)  # of a Lethe that a test made by itself
+    return Lethe.open(policy_dir or lethe.policy_dir, addresses.__getitem__, url=where.__getitem__)
 
 
 def answer(lethe: Lethe, plan: Plan, *, approved: bool = True) -> bool:

@@ -32,7 +32,9 @@ from lethe.run import Lethe
 from lethe.stores.postgres.connection import tell
 from support import STORES, Database, write_policy
 
-TWO_STORES = STORES + "  shop: {kind: postgres, connection: shop, title: {nb: Butikk, en: Shop}}\n"
+TWO_STORES = STORES.replace(
+    "stores:\n", "stores:\n  shop: {kind: postgres, connection: shop, title: {nb: Butikk, en: Shop}}\n"
+)
 TWO_RULES = (
     ACTIVITY.split("rules:\n", maxsplit=1)[0]
     + "  shoppers: {in: shop, table: customer, key: id, personal_data: {name: user.name}}\n"

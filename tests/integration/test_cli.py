@@ -63,7 +63,16 @@ def test_the_way_of_the_data_by_hand(lethe: Lethe, say: Callable[..., Result]) -
     assert answered.endswith(f"plan {digest[:12]}: approved as privacy-officer\n")
     applied = say("apply", "--json")
     assert applied.exit_code == 0
-    done = {"plan": digest, "rows": DUE, "reach": 0, "batches": 1, "remaining": 0, "detached": [], "documents": 0}
+    done = {
+        "plan": digest,
+        "rows": DUE,
+        "reach": 0,
+        "batches": 1,
+        "remaining": 0,
+        "detached": [],
+        "documents": 0,
+        "findings": [],
+    }
     assert json.loads(applied.stdout) == [done]
     assert say("verify", "--now", DAY).stdout == "ex-customers: 0 remain\n"
     assert "done" in say("plans").stdout
@@ -85,7 +94,7 @@ def test_verify_ends_with_1_while_something_remains(say: Callable[..., Result]) 
     found = say("verify", "--now", DAY, "--json")
     assert found.exit_code == 1
     assert json.loads(found.stdout) == [
-        {"rule": "ex-customers", "confirmed": True, "remaining": DUE, "detached": [], "documents": 0}
+        {"rule": "ex-customers", "confirmed": True, "remaining": DUE, "detached": [], "documents": 0, "findings": []}
     ]
 
 

@@ -177,14 +177,18 @@ def apply_range(conn: psycopg.Connection, work: Work, shard: Shard, pace: Pace) 
             with conn.transaction():
                 if (batch := _next_batch(conn, work, shard, pace)) is not None:
                     documents.intend(conn, work, documents.find(conn, batch.predicate, batch.where), shard.number)
+        done: tuple[Deed, int] | None = None
         with conn.transaction():
             batch = _next_batch(conn, work, shard, pace)
             if batch is None:
                 return None
-            done, seq = _do(conn, work, shard, batch)
+            done = _do(conn, work, shard, batch)
+        if done is not None:  # else it was rolled back, to be begun anew
+            found, seq = done
             seconds = monotonic() - started
             pace.learn(shard.way, seconds)
-            return Receipt(work.plan.digest, shard.number, batch.before.batch + 1, done.rows, done.reach, seconds, seq)
+            number = batch.before.batch + 1
+            return Receipt(work.plan.digest, shard.number, number, found.rows, found.reach, seconds, seq)
     raise Stale(f"{work.where}: documents were added or renamed all the while; plan again")
 
 
