@@ -165,6 +165,8 @@ class Dataset:
     """Triggers of the table that are known to do nothing a deletion would have to answer for."""
     documents: Mapping[str, Documents] = field(default_factory=dict, hash=False)
     """Where documents lie that the rows name, by the column with their paths: they go with the row."""
+    refreshed: tuple[str, ...] = ()
+    """Materialized views over the table that somebody refreshes after each sweep, as schema.view."""
 
 
 @dataclass(frozen=True)

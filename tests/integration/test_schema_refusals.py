@@ -221,3 +221,42 @@ def test_a_missing_index_on_a_large_table_is_a_warning_with_its_remedy(open_leth
 def test_a_small_table_needs_no_index(open_lethe) -> None:
     lethe = open_lethe(ACTIVITY, SCHEMA + "ANALYZE customer")
     assert lethe.plan("ex-customers", NOW, "run").survey.warnings == ()
+
+
+VIEWS = """
+CREATE VIEW named AS SELECT id, name FROM customer;
+CREATE MATERIALIZED VIEW name_search AS SELECT id, upper(name) AS name FROM named;
+"""
+
+
+def test_a_materialized_view_that_would_keep_what_goes_stops_the_rule(open_lethe) -> None:
+    lethe = open_lethe(ACTIVITY, SCHEMA)
+    lethe.plan("ex-customers", NOW, "run")
+    lethe.database.run(VIEWS)
+    with pytest.raises(SchemaMismatch, match=r"view public\.name_search keeps what it read of it; .* refreshed:"):
+        lethe.plan("ex-customers", NOW, "run")
+    declared = ACTIVITY.replace("    key: id\n", "    key: id\n    refreshed: [name_search]\n", 1)
+    assert open_lethe(declared, SCHEMA + VIEWS).plan("ex-customers", NOW, "run").survey.total == 100
+
+
+@pytest.mark.parametrize(
+    ("column", "fields", "stopped"),
+    [
+        ("search tsvector", "name: blank", True),
+        ("search tsvector", "{name: blank, search: blank}", False),
+        (
+            "search tsvector GENERATED ALWAYS AS (to_tsvector('simple', coalesce(name, ''))) STORED",
+            "name: blank",
+            False,
+        ),
+    ],
+)
+def test_words_kept_for_searching_must_go_with_their_text(open_lethe, column: str, fields: str, stopped: bool) -> None:
+    fields = fields if fields.startswith("{") else f"{{{fields}}}"
+    text = ACTIVITY.replace("then: delete", f"then: {{anonymise: {fields}}}")
+    lethe = open_lethe(text, f"{SCHEMA} ALTER TABLE customer ADD {column};")
+    if not stopped:
+        assert lethe.plan("ex-customers", NOW, "run").survey.total == 100
+        return
+    with pytest.raises(SchemaMismatch, match=r"column public\.customer\.search: keeps words of the texts"):
+        lethe.plan("ex-customers", NOW, "run")

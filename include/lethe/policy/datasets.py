@@ -185,6 +185,7 @@ def _dataset(source: DatasetSource) -> Dataset:
         unset={column: tuple(dates) for column, dates in form.unset.items()},
         zones=dict(_zones(source)),
         triggers=tuple(form.triggers),
+        refreshed=tuple(name if "." in name else f"public.{name}" for name in form.refreshed),
         documents={
             column: Documents(each) if isinstance(each, str) else Documents(each.in_, each.missing)
             for column, each in form.documents.items()

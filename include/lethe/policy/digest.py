@@ -101,6 +101,7 @@ def _own(dataset: Dataset) -> dict[str, Any]:
         "held_when": _plain(dataset.held_when),
         "triggers": sorted(dataset.triggers),
         "documents": _plain(dataset.documents),
+        "refreshed": sorted(dataset.refreshed),
     }
 
 

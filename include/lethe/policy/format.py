@@ -307,6 +307,8 @@ class DatasetForm(Form):
     """Values in the system itself that mean a legal hold."""
     triggers: list[Column] = []
     """Triggers known to write nothing that a deletion would have to answer for."""
+    refreshed: list[Table] = []
+    """Materialized views over the table that are refreshed after each sweep, as schema.view."""
     documents: dict[
         Column,
         Annotated[Annotated[Name, ONE] | Annotated[DocumentsForm, Tag("<mapping>")], Discriminator(shape)],

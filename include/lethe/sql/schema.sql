@@ -67,6 +67,18 @@ found AS (
 )
 SELECT name, bool_or(on_insert), bool_or(on_update), bool_or(on_delete) FROM found GROUP BY name ORDER BY name
 
+-- name: copies
+WITH RECURSIVE reads AS (
+    SELECT %(oid)s::oid AS oid
+    UNION
+    SELECT r.ev_class FROM reads
+    JOIN pg_depend d ON d.refobjid = reads.oid AND d.refclassid = 'pg_class'::regclass
+        AND d.classid = 'pg_rewrite'::regclass
+    JOIN pg_rewrite r ON r.oid = d.objid
+)
+SELECT n.nspname || '.' || c.relname FROM reads JOIN pg_class c USING (oid) JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'm' ORDER BY 1
+
 -- name: parts
 SELECT c.oid, n.nspname, c.relname, p.nspname, pc.relname,
        pg_get_expr(c.relpartbound, c.oid) AS bound,

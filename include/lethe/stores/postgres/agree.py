@@ -231,8 +231,25 @@ def _reach(agreed: Agreed, rule: Rule) -> Iterator[str]:
                     f"table {table.schema}.{table.name}: trigger {trigger.name} would run on every row; if it does "
                     f"nothing that matters, declare it under triggers: of dataset {dataset.name}"
                 )
+        yield from _copies(rule, dataset, table)
         if deleting:
             yield from (line for key in table.inbound for line in _inbound(rule, table, dataset, key))
+
+
+def _copies(rule: Rule, dataset: Dataset, table: Table) -> Iterator[str]:
+    """What goes on holding the values: materialized views, and words of a text kept for searching."""
+    for name in sorted(set(table.copies) - set(dataset.refreshed)):
+        yield (
+            f"table {table.schema}.{table.name}: materialized view {name} keeps what it read of it; see to it that it "
+            f"is refreshed after each sweep, and declare it under refreshed: of dataset {dataset.name}"
+        )
+    if isinstance(rule.action, Anonymise) and not dataset.triggers:
+        for name in sorted(table.columns.keys() - rule.action.fields.keys()):
+            if table.columns[name].type == "tsvector" and not table.columns[name].generated:
+                yield (
+                    f"column {table.schema}.{table.name}.{name}: keeps words of the texts that are anonymised; blank "
+                    "it too, or let the database compute it"
+                )
 
 
 def _inbound(rule: Rule, table: Table, dataset: Dataset, key: Inbound) -> Iterator[str]:

@@ -84,6 +84,8 @@ class Table:
     indexed: frozenset[str]
     inbound: tuple[Inbound, ...]
     triggers: tuple[Trigger, ...]
+    copies: tuple[str, ...]
+    """Materialized views that keep what they once read of it, straight or through other views."""
     parts: tuple[Part, ...]
     inherited: bool
 
@@ -95,6 +97,7 @@ class Table:
             "keys": sorted(map(list, self.keys)),
             "inbound": [[f.name, f.table, f.on_delete, f.on_update, *f.columns] for f in self.inbound],
             "triggers": [[t.name, t.on_insert, t.on_update, t.on_delete] for t in self.triggers],
+            "copies": list(self.copies),
         }
 
 
@@ -122,6 +125,7 @@ def read_table(conn: psycopg.Connection, schema: str, table: str) -> Table | Non
             indexed=frozenset(name for (name,) in ask("leading_columns")),
             inbound=read_inbound(conn, oid),
             triggers=read_triggers(conn, oid),
+            copies=tuple(name for (name,) in ask("copies")),
             parts=_parts(ask("parts")) if kind == "p" else (Part(oid, schema, table, ask("blocks")[0][0]),),
             inherited=ask("children")[0][0] > 0,
         )
