@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lethe.model import Plan, Receipt
+from lethe.model import Plan, Receipt, Verdict
 from lethe.run import Lethe
 from lethe.stores.postgres.apply import Pace
 from support import Database
@@ -106,6 +106,20 @@ def act(
     for shard in plan.survey.shards:
         lethe.act(plan.digest, shard.number, now, run, note)
     return sum(receipt.rows for receipt in receipts)
+
+
+def carry_out(lethe: Lethe, rule: str = "ex-customers") -> int:
+    """Plan the rule, have it approved where it needs to be, carry it out and verify; the rows of its own dataset."""
+    plan = lethe.plan(rule, NOW, "run")
+    if plan.survey.of(Verdict.DUE):
+        if plan.needs:
+            answer(lethe, plan)
+        rows = act(lethe, plan)
+        lethe.finish(plan.digest, NOW, "run")
+        assert lethe.verify(plan.digest, "run").is_nothing
+        lethe.record(rule, "run", digest=plan.digest)
+        return rows
+    return 0
 
 
 def leaves(database: Database) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from faults import NOW, act, again, answer
+from faults import NOW, act, again, answer, carry_out
 from lethe.model import Reason, Verdict
 from lethe.run import Lethe
 
@@ -55,17 +55,6 @@ def lethe(open_lethe) -> Lethe:
     with again(made, "lethe_officer") as officer:
         officer.confirm(MESSAGES)
     return made
-
-
-def carry_out(lethe: Lethe, rule: str) -> int:
-    """Plan the rule, have it approved where it needs to be, and act; the rows that were changed."""
-    plan = lethe.plan(rule, NOW, "run")
-    if plan.needs and plan.survey.of(Verdict.DUE):
-        answer(lethe, plan)
-    done = act(lethe, plan) if plan.survey.of(Verdict.DUE) else 0
-    lethe.finish(plan.digest, NOW, "run") if done else None
-    lethe.record(rule, "run", digest=plan.digest)
-    return done
 
 
 def nameless(lethe: Lethe) -> set[int]:

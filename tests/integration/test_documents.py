@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from jsonschema import Draft202012Validator
 
-from faults import NOW, act, again, answer, approved, at_pace, leaves
+from faults import NOW, act, again, approved, at_pace, carry_out, leaves
 from lethe.errors import BoundExceeded, ConfigError, SchemaMismatch, StoreRefused, StoreUnreachable
 from lethe.evidence.leaf import schema
 from lethe.model import Verdict, Way
@@ -81,17 +81,6 @@ def told(lethe: Lethe) -> dict[str, int]:
         for counts in leaf["outcome"].values() if leaf["kind"] == "outcome" else ():
             sums.update(counts)
     return dict(sums)
-
-
-def carry_out(lethe: Lethe) -> int:
-    plan = lethe.plan("ex-customers", NOW, "run")
-    if plan.needs:
-        answer(lethe, plan)
-    done = act(lethe, plan)
-    lethe.finish(plan.digest, NOW, "run")
-    assert lethe.verify(plan.digest, "run").is_nothing
-    lethe.record(plan.rule, "run", digest=plan.digest)
-    return done
 
 
 @pytest.mark.parametrize("size", [1, 1000])

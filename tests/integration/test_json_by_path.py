@@ -2,7 +2,7 @@
 
 import pytest
 
-from faults import NOW, act, again, answer, leaves
+from faults import NOW, again, carry_out, leaves
 from lethe.errors import PolicyError, SchemaMismatch
 from lethe.model import Verdict
 from lethe.run import Lethe
@@ -42,14 +42,7 @@ rules:
 def carried_out(lethe: Lethe) -> int:
     with again(lethe, "lethe_officer") as officer:
         officer.confirm("ex-customers")
-    plan = lethe.plan("ex-customers", NOW, "run")
-    if plan.needs:
-        answer(lethe, plan)
-    done = act(lethe, plan)
-    lethe.finish(plan.digest, NOW, "run")
-    assert lethe.verify(plan.digest, "run").is_nothing
-    lethe.record(plan.rule, "run", digest=plan.digest)
-    return done
+    return carry_out(lethe)
 
 
 @pytest.mark.parametrize("kind", ["jsonb", "json"])

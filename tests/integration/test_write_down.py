@@ -2,10 +2,8 @@
 
 import pytest
 
-from faults import NOW, act, answer
+from faults import NOW, carry_out
 from lethe.errors import PolicyError, SchemaMismatch
-from lethe.model import Verdict
-from lethe.run import Lethe
 
 SCHEMA = """
 CREATE TABLE customer (id int PRIMARY KEY, ended_on date);
@@ -44,17 +42,6 @@ rules:
     limits: {rows: 100, share: 100%}
 """
 ORDERS = "SELECT id, customer_id, name, left_on::text FROM orders ORDER BY id"
-
-
-def carry_out(lethe: Lethe, rule: str) -> int:
-    plan = lethe.plan(rule, NOW, "run")
-    if plan.needs:
-        answer(lethe, plan)
-    done = act(lethe, plan) if plan.survey.of(Verdict.DUE) else 0
-    if done:
-        lethe.finish(plan.digest, NOW, "run")
-        lethe.record(rule, "run", digest=plan.digest)
-    return done
 
 
 def test_what_a_later_rule_counts_from_outlives_the_way_to_it(open_lethe) -> None:
