@@ -3,13 +3,14 @@
 import json
 import os
 import threading
+import time
 from collections import Counter
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from faults import NOW, act, again, approved, at_pace, carry_out, leaves
-from lethe.errors import BoundExceeded, ConfigError, SchemaMismatch, StoreRefused, StoreUnreachable
+from lethe.errors import BoundExceeded, ConfigError, LetheError, SchemaMismatch, StoreRefused, StoreUnreachable
 from lethe.evidence.leaf import schema
 from lethe.model import Verdict, Way
 from lethe.run import Lethe
@@ -479,3 +480,39 @@ def test_a_partition_whose_rows_name_documents_is_not_dropped_whole(open_lethe) 
     )
     ways = {shard.way for shard in lethe.plan("ex-customers", NOW, "run").survey.shards}
     assert ways == {Way.BLOCKS}
+
+
+def test_two_parts_at_once_cannot_pass_the_bound_together(open_lethe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each alone is within what was approved; the second learns of the first before it deletes a document."""
+    from lethe.stores.postgres import survey
+
+    monkeypatch.setattr(survey, "SHARD_ROWS", 10)
+    wide = (
+        "ALTER TABLE attachment ALTER thumbnail SET STORAGE PLAIN; UPDATE attachment SET thumbnail = repeat('x', 3000)"
+    )
+    lethe = filled(open_lethe(OWN_CLOCK, f"{SCHEMA} {UPLOADED} {wide}; CLUSTER attachment USING attachment_pkey;"))
+    plan, remove, failed = approved(lethe), documents.Folder.remove, []
+    assert len(plan.survey.shards) == 2
+    for number in range(21, 31):  # as many again as the bound leaves room for
+        lethe.database.run(f"UPDATE attachment SET uploaded_on = '2020-01-01' WHERE id = {number}")
+
+    def slowly(self: documents.Folder, paths: list[str]) -> None:
+        time.sleep(0.5)
+        remove(self, paths)
+
+    monkeypatch.setattr(documents.Folder, "remove", slowly)
+
+    def work(run: Lethe, shard: int) -> None:
+        try:
+            run.act(plan.digest, shard, NOW, "run")
+        except LetheError as error:
+            failed.append(type(error))
+
+    with again(lethe) as other:
+        threads = [threading.Thread(target=work, args=(run, n)) for n, run in enumerate((lethe, other))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    assert failed == [BoundExceeded]
+    assert {f"saker/{n}/cv.pdf" for n in rows(lethe) if n != 20} == there(lethe)
