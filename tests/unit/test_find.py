@@ -13,6 +13,7 @@ from lethe.anonymise.common_words import AMBIGUOUS, PARTICLES
 from lethe.anonymise.find import Finder, find
 from lethe.anonymise.fold import fold
 from lethe.anonymise.misspelt import distance
+from lethe.anonymise.redact import redact
 from lethe.anonymise.subject import Identifiers
 
 NOBODY = Identifiers()
@@ -381,9 +382,14 @@ def test_every_own_identifier_is_found(
     assert not any(text[at].isalnum() for at in range(start, end) if at not in hidden)
 
 
-letters = st.characters(categories=["Lu", "Ll", "Lo"], max_codepoint=0x24F, exclude_characters="Ŀŀ")  # NFKC: two parts
+letters = st.characters(categories=["Lu", "Ll", "Lo"], max_codepoint=0x24F, exclude_characters="Ŀŀŉ")  # NFKC: two parts
 NO_NAMES = AMBIGUOUS | PARTICLES | {"none", "null", "nan", "ukjent"}
 words = st.text(letters, min_size=3, max_size=8).filter(lambda word: word.casefold() not in NO_NAMES)
+
+
+@pytest.mark.parametrize("written", ["ŉAndre", "ʼnAndre", "'nAndre"])
+def test_a_name_with_an_apostrophe_before_it_is_found_in_every_writing(written: str) -> None:
+    assert redact(written, Identifiers(names=("ŉAndre",))).text.removeprefix("'").removeprefix("ʼ") == "[navn]"
 
 
 @settings(deadline=None)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import permutations
 
 from lethe.anonymise.fold import FILLER, fold
-from lethe.anonymise.spelling import LETTER, Branch, branches, letter
+from lethe.anonymise.spelling import JOINED, LETTER, Branch, branches, is_caseless, letter
 
 PLACE, BESIDE = "address", "part of an address"
 
@@ -18,7 +18,6 @@ _DETAIL = re.compile(r"(?:leil|bolig|h\d|u\d|k\d|l\d|\d+\.? ?et|oppgang|inng|c/o
 _BETWEEN = re.compile(r"[\s,.;:>|/*-]{0,10}")
 _GAP = r"[\s,.>/’'-]{0,6}"
 _AFTER_NUMBER = r"(?:[^\S\n]?[a-z](?![^\W_]))?(?![0-9])"
-_AFTER_WORD = rf"s?(?!{LETTER})"
 _ABBREVIATED = re.compile(rf"(?<={LETTER}{LETTER})([vg])\.(?=\s*\d)")
 _STREET_ENDS = (
     ("gaten", "gata", "gate", "gt", "g"),
@@ -50,7 +49,7 @@ def after_street(addresses: Iterable[str]) -> re.Pattern[str] | None:
             code, *town = _TOKEN.findall(part) or [""]
             if town and len(code) == 4 and code.isdigit():
                 place = _GAP.join("".join(map(letter, token)) for token in town)
-                ends.add(rf"{code}(?![0-9])|(?:[0-9]{{4}}[\s,]{{1,3}})?{place}{_AFTER_WORD}")
+                ends.add(rf"{code}(?![0-9])|(?:[0-9]{{4}}[\s,]{{1,3}})?{place}{_after_word(town[-1])}")
     return re.compile(rf"{_BETWEEN.pattern}(?:no?-)?(?:{'|'.join(sorted(ends))})") if ends else None
 
 
@@ -78,11 +77,15 @@ def _branches(tokens: Sequence[str], label: str) -> Iterator[Branch]:
     if not tokens:
         return
     after = _GAP.join(("", *map(_token, tokens[1:]))) if len(tokens) > 1 else ""
-    after += _AFTER_NUMBER if tokens[-1].isdigit() else _AFTER_WORD
+    after += _AFTER_NUMBER if tokens[-1].isdigit() else _after_word(tokens[-1])
     if _is_postal(tokens):
         yield Branch("n", "o?-" + tokens[0] + after, label)
     for head, rest in _heads(tokens[0]):
         yield from branches(head, label, rest + after)
+
+
+def _after_word(token: str) -> str:
+    return "" if is_caseless(token[-1]) else rf"s?(?!{JOINED})"
 
 
 def _heads(token: str) -> Iterator[tuple[str, str]]:

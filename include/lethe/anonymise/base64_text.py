@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from lethe.anonymise.edits import Edit, applied
+from lethe.anonymise.find import MARKS
 
 EditsOf = Callable[[str], list[Edit]]
 
@@ -16,6 +17,7 @@ EditsOf = Callable[[str], list[Edit]]
 _RUN = re.compile(r"(?<![A-Za-z0-9+/_?-])[A-Za-z0-9+/_-]{4,}(?:\r?\n[A-Za-z0-9+/_-]+)*+={0,2}(?![A-Za-z0-9+/=_-])")
 _MIXED = re.compile(r"[A-Z0-9+/=_-]")  # an ordinary word has these at most in its first place
 _LINE = re.compile(r"[^\r\n]+")
+_MARKS = frozenset(MARKS.values())
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ufffd]")
 
 
@@ -43,19 +45,26 @@ class Block:
 
 
 def base64_edits(text: str, edits_of: EditsOf) -> list[Edit]:
-    """The edits of those runs whose content has something to redact; what merely looks like base64 has not."""
+    """The edits of those runs whose content has something to redact; what merely looks like base64 has not.
+
+    A run with marks is kept whole by an edit that changes nothing: it is base64, whatever its letters spell.
+    """
     edits = []
     for block in _blocks(text):
         inner = edits_of(block.content)
-        if inner:
+        changed = applied(block.content, inner)
+        if changed != block.content:
             kinds = tuple(kind for edit in inner for kind in edit.kinds)
-            edits.append(Edit(block.start, block.end, block.encoded(applied(block.content, inner)), kinds))
+            edits.append(Edit(block.start, block.end, block.encoded(changed), kinds))
+        elif any(mark in changed for mark in _MARKS):
+            edits.append(Edit(block.start, block.end, text[block.start : block.end]))
     return edits
 
 
 def _blocks(text: str) -> Iterator[Block]:
     for run in _RUN.finditer(text):
-        if not _MIXED.search(text, run.start() + 1, run.end()):
+        is_mark = text[max(0, run.start() - 1) : run.end() + 1] in _MARKS
+        if is_mark or not _MIXED.search(text, run.start() + 1, run.end()):
             continue
         for start, end in _lines_of_one_width(text, *run.span()):
             block = _block(text, start, end)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from lethe.anonymise.fold import FILLER, fold
-from lethe.anonymise.spelling import LETTER, Branch
+from lethe.anonymise.spelling import JOINED, LETTER, Branch, is_caseless
 
 EMAIL = "email"
 
@@ -34,7 +34,7 @@ def _end(last: str) -> str:
     """Neither a letter after a letter nor a digit after a digit: the same as is asked of the first one."""
     if last.isdecimal():
         return "(?![0-9])"
-    return rf"(?!{LETTER})" if last.isalpha() else ""
+    return "" if is_caseless(last) else rf"(?!{JOINED})"
 
 
 def addresses_of_anybody(text: str) -> list[tuple[int, int]]:

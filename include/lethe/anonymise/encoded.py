@@ -49,8 +49,9 @@ def _edits(text: str, finder: Finder, levels: int) -> list[Edit]:
     if is_html(text):
         for view in html_views(text):
             edits = apart(edits, view.edits(inner(view.text)))
-        return edits
-    return apart(edits, plain_edits(text, finder))  # what looks like an escape may be none
+    else:
+        edits = apart(edits, plain_edits(text, finder))  # what looks like an escape may be none
+    return [edit for edit in edits if edit.new != text[edit.start : edit.end]]
 
 
 def _quoted_edits(text: str, edits_of: EditsOf) -> list[Edit]:

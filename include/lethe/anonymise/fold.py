@@ -82,7 +82,7 @@ def _fold_by_cluster(text: str) -> Folded:
 def _fold_cluster(cluster: str) -> str:
     plain = unicodedata.normalize("NFKC", cluster.translate(_APOSTROPHES))
     plain = unicodedata.normalize("NFKC", plain.casefold()).replace("ı", "i")
-    plain = _DROP.sub("", plain)
+    plain = _DROP.sub("", plain).translate(_APOSTROPHES)
     return "".join(str(unicodedata.decimal(letter, letter)) for letter in plain) if not plain.isascii() else plain
 
 

@@ -10,13 +10,13 @@ from itertools import pairwise
 from lethe.anonymise.common_words import AMBIGUOUS, PARTICLES
 from lethe.anonymise.fold import FILLER, fold
 from lethe.anonymise.misspelt import Misspelt
-from lethe.anonymise.spelling import LETTER, Branch, branches
+from lethe.anonymise.spelling import JOINED, LETTER, Branch, branches, is_caseless
 
 SURE, WORD, PARTICLE = "name", "name that is a word", "particle of a name"
 LETTER_ALONE, GLUED = "name of one letter", "initials and a name in one word"
 
 _PART = re.compile(rf"{LETTER}+(?:['’‘´`ʼ]{LETTER}+)*")
-_AFTER = rf"(?:['’‘´`]s?|s['’‘´`]?)?(?!{LETTER})"  # genitive: Karis, Kari's, Hans'
+_AFTER = rf"(?:['’‘´`]s?|s['’‘´`]?)?(?!{JOINED})"  # genitive: Karis, Kari's, Hans'
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def name_branches(names: Iterable[str]) -> Iterator[Branch]:
     for name in names:
         parts = _parts(name)
         for part in parts:
-            yield from branches(part, _label(part), _AFTER if part.upper() != part else "")
+            yield from branches(part, _label(part), "" if is_caseless(part[-1]) else _AFTER)
         for one, other in {*pairwise(parts), *pairwise(parts[::-1]), *zip(parts[:1], parts[-1:], strict=True)}:
             if one != other and min(len(one), len(other)) > 1:
                 yield from branches(one + other, SURE, _AFTER)
@@ -71,7 +71,7 @@ def _parts(name: str) -> list[str]:
 
 
 def _is_word(part: str) -> bool:
-    return len(part) > 1 or part.upper() == part  # one letter is an initial, but a name where letters have no case
+    return len(part) > 1 or is_caseless(part)  # one letter is an initial, but a name where letters have no case
 
 
 def _label(part: str) -> str:
@@ -79,7 +79,7 @@ def _label(part: str) -> str:
         return PARTICLE
     if not _is_word(part):
         return LETTER_ALONE
-    return WORD if part in AMBIGUOUS or (len(part) < 3 and part.upper() != part) else SURE
+    return WORD if part in AMBIGUOUS or (len(part) < 3 and not is_caseless(part)) else SURE
 
 
 def initials(names: Iterable[str]) -> Initials | None:

@@ -14,6 +14,14 @@ from functools import cache
 from lethe.anonymise.fold import fold
 
 LETTER = r"[^\W\d_]"
+# Scripts without case, which write no spaces between words: Hebrew to Myanmar, Hangul, Khmer, Chinese, Japanese.
+_CASELESS = (
+    "\u0590-\u109f\u1100-\u139f\u1400-\u1bff\u2e80-\ua63f\uac00-\ud7ff\uf900-\ufaff\ufb1d-\ufdff\ufe70-\ufefc"
+    "\U00020000-\U0003ffff"
+)
+JOINED = rf"[^\W\d_{_CASELESS}]"
+"""A letter that makes one word with the letter beside it."""
+_JOINED = re.compile(JOINED)
 _AA = "(?:aa|å)"
 _APOSTROPHES = "'’‘´`ʼ"
 _WRITTEN_AS = {
@@ -74,6 +82,11 @@ def _spellings(char: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def is_caseless(word: str) -> bool:
+    """Whether it has no letter of JOINED, so that nothing parts it from the letters beside it."""
+    return _JOINED.search(word) is None
+
+
 def bare(char: str) -> str:
     """The letter without its diacritics."""
     return unicodedata.normalize("NFD", char)[0]
@@ -100,4 +113,4 @@ def compiled(terms: Iterable[Branch]) -> tuple[re.Pattern[str] | None, tuple[str
 def _bound(first: str) -> str:
     if first.isdecimal():
         return rf"(?<![0-9]{first})"
-    return rf"(?<!{LETTER}{re.escape(first)})" if first.upper() != first else ""  # no spaces where there is no case
+    return "" if is_caseless(first) else rf"(?<!{JOINED}{re.escape(first)})"
