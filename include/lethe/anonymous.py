@@ -19,7 +19,7 @@ from lethe.evidence.leaf import risk_leaf
 from lethe.model import Anonymity, Linked, Plan
 from lethe.run import Lethe
 from lethe.stores.postgres.connection import Connection, tell
-from lethe.stores.postgres.risk import Counted, matches
+from lethe.stores.postgres.risk import Counted, Match, matches
 from lethe.stores.postgres.store import PostgresStore
 
 AT_ONCE = 5_000
@@ -37,7 +37,7 @@ def measure(lethe: Lethe, dataset: str) -> Risk:
         dataset,
         anonymity.k,
         store.groups(anonymity),
-        {each.to: sum(rows for *_, rows in _matches(lethe, anonymity, each)) for each in anonymity.linked},
+        {each.to: sum(dict(_matches(lethe, anonymity, each)).values()) for each in anonymity.linked},
         {} if anonymity.rule else store.telling_rows(anonymity),
     )
 
@@ -51,17 +51,19 @@ def write_down(lethe: Lethe, found: Risk, run: str) -> None:
 def part(lethe: Lethe, plan: Plan, run: str) -> None:
     """Make rows coarser that could be matched with too few people, step by step until none are left."""
     anonymity = lethe.policy.anonymity.get(lethe.rule(plan.rule).dataset.name)
-    for linked in anonymity.linked if anonymity else ():
-        assert anonymity is not None
-        store = _store(lethe, anonymity.dataset)
+    if anonymity is None:
+        return
+    store = _store(lethe, anonymity.dataset)
+    for linked in anonymity.linked:
         for step in range(len(anonymity.small_groups)):
-            for found in list(_at_once(_matches(lethe, anonymity, linked))):
-                store.coarsen_matched(plan, linked, found, step, run=run)
+            found = _at_once(_matches(lethe, anonymity, linked))
+            if not [store.coarsen_matched(plan, linked, keys, step, run=run) for keys in found]:
+                break
 
 
-def _at_once(found: Iterator[tuple[tuple[str, ...], Key, int]]) -> Iterator[tuple[tuple[str, ...], list[Key]]]:
-    for columns, group in groupby(found, lambda each: each[0]):
-        keys = (key for _, key, _ in group)
+def _at_once(found: Iterator[tuple[Match, int]]) -> Iterator[tuple[tuple[str, ...], list[Key]]]:
+    for columns, group in groupby((match for match, _ in found), lambda match: match[0]):
+        keys = (key for _, key in group)
         while listed := list(islice(keys, AT_ONCE)):
             yield columns, listed
 
@@ -80,7 +82,7 @@ def _store(lethe: Lethe, dataset: str) -> PostgresStore:
     return store
 
 
-def _matches(lethe: Lethe, anonymity: Anonymity, linked: Linked) -> Iterator[tuple[tuple[str, ...], Key, int]]:
+def _matches(lethe: Lethe, anonymity: Anonymity, linked: Linked) -> Iterator[tuple[Match, int]]:
     """What can be matched, over a connection to each side that is closed at the end."""
     sides = lethe.policy.datasets[anonymity.dataset], lethe.policy.datasets[linked.to]
     here, there = (Connection(each.store, partial(lethe.address, each.store)) for each in sides)

@@ -141,6 +141,9 @@ class Relation:
     as_text: bool = False
 
 
+_WHO = ("user.name", "user.contact", "user.unique_id", "user.government_id")
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A table with its key, its personal data and how it hangs together with others."""
@@ -167,6 +170,11 @@ class Dataset:
     """Where documents lie that the rows name, by the column with their paths: they go with the row."""
     refreshed: tuple[str, ...] = ()
     """Materialized views over the table that somebody refreshes after each sweep, as schema.view."""
+
+    @property
+    def naming(self) -> tuple[str, ...]:
+        """The columns that say who a row is about."""
+        return tuple(name for name, category in self.personal_data.items() if category.startswith(_WHO))
 
 
 @dataclass(frozen=True)
@@ -299,6 +307,11 @@ class Anonymise:
     def rewritten(self) -> Mapping[str, Redact | ByPath]:
         """The fields that are read and written anew, row by row."""
         return {name: change for name, change in self.fields.items() if isinstance(change, Redact | ByPath)}
+
+    @property
+    def written_down(self) -> Mapping[str, ColumnRef]:
+        """The fields that are filled with what is reached by way of others, and that."""
+        return {name: change.of for name, change in self.fields.items() if isinstance(change, WriteDown)}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from lethe.model import (
     Policy,
     Relation,
     Rule,
-    WriteDown,
 )
 
 
@@ -133,7 +132,7 @@ def judged_by(rule: Rule) -> Iterator[tuple[Dataset, ColumnRef]]:
 def known_by(rule: Rule) -> Iterator[ColumnRef]:
     """The columns by which a text that the rule redacts knows its data subject, and those that it writes down."""
     if isinstance(rule.action, Anonymise):
-        yield from (change.of for change in rule.action.fields.values() if isinstance(change, WriteDown))
+        yield from rule.action.written_down.values()
         yield from (ref for redaction in rule.action.rewritten.values() for ref in redaction.references)
 
 

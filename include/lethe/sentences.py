@@ -70,6 +70,11 @@ _EN = _Language(
         "coarser": "Made coarser: {fields}.",
         "to": "{column} ({to})",
         "written": "written down from {of}",
+        "kept before": "Written down before the way to it is cut: {fields}.",
+        "alike": "Where fewer than {k} are alike by {by}, or could be matched with fewer people of {linked}, the fields"
+        " get coarser still: {steps}.",
+        "alike here": "Where fewer than {k} are alike by {by}, the fields get coarser still: {steps}.",
+        "then": ", then ",
         "inside": "Changed inside {column}: {parts}.",
         "suppressed": "Groups of fewer than {number} are not counted.",
         "when": "Only where {conditions}.",
@@ -125,6 +130,11 @@ _NB = _Language(
         "coarser": "Gjøres grovere: {fields}.",
         "to": "{column} ({to})",
         "written": "skrives ned fra {of}",
+        "kept before": "Skrives ned før veien dit kuttes: {fields}.",
+        "alike": "Der færre enn {k} er like på {by}, eller kan kobles til færre personer i {linked}, blir feltene enda"
+        " grovere: {steps}.",
+        "alike here": "Der færre enn {k} er like på {by}, blir feltene enda grovere: {steps}.",
+        "then": ", deretter ",
         "inside": "Endres inne i {column}: {parts}.",
         "suppressed": "Grupper på færre enn {number} telles ikke.",
         "when": "Gjelder bare der {conditions}.",
@@ -180,6 +190,7 @@ def explain(rule: Rule, policy: Policy, today: date, lang: str) -> str:
     """The rule, what it means today, an example, and all that can keep a row: one paragraph of short sentences."""
     sentences = [describe(rule, policy, lang), meaning(rule, policy, today, lang), _example(rule, policy, today, lang)]
     sentences += _details(rule, lang)
+    sentences += _alike(rule, policy, _LANGUAGES[lang])
     sentences += _keeping(rule, policy, today, lang)
     return " ".join(sentences)
 
@@ -284,28 +295,46 @@ def _documents(rule: Rule, speak: _Language) -> Iterator[str]:
         yield speak.text["documents"].format(fields=field, folder=dataset.documents[column].store)
 
 
+def _alike(rule: Rule, policy: Policy, speak: _Language) -> Iterator[str]:
+    """What becomes of rows that would stand out after it."""
+    anonymity = policy.anonymity.get(rule.dataset.name)
+    if anonymity is None or anonymity.rule != rule.name or not anonymity.small_groups:
+        return
+    steps = [_parts(step, speak) for step in anonymity.small_groups]
+    words = {
+        "k": anonymity.k,
+        "by": join_words(anonymity.by, speak.text["and"]),
+        "steps": speak.text["then"].join(steps),
+    }
+    linked = join_words([each.to for each in anonymity.linked], speak.text["or"])
+    yield speak.text["alike" if linked else "alike here"].format(**words, linked=linked)
+
+
 def _fields(action: Anonymise, speak: _Language) -> Iterator[str]:
     """Which fields lose everything, and which keep something."""
     coarser = {name: change for name, change in action.fields.items() if isinstance(change, Generalise)}
-    kept = {name: change for name, change in action.fields.items() if isinstance(change, WriteDown)}
     redacted = [name for name, change in action.fields.items() if isinstance(change, Redact)]
     inside = {name: change for name, change in action.fields.items() if isinstance(change, ByPath)}
-    if gone := [name for name in action.fields if name not in {**coarser, **inside, **kept, **dict.fromkeys(redacted)}]:
+    if gone := [
+        name
+        for name in action.fields
+        if name not in {**coarser, **inside, **action.written_down, **dict.fromkeys(redacted)}
+    ]:
         yield speak.text["fields"].format(fields=join_words(gone, speak.text["and"]))
     if coarser:
         words = [speak.text["to"].format(column=name, to=_coarser(change, speak)) for name, change in coarser.items()]
         yield speak.text["coarser"].format(fields=join_words(words, speak.text["and"]))
     if redacted:
         yield speak.text["names taken out"].format(fields=join_words(redacted, speak.text["and"]))
-    if kept:
-        words = [f"{name} {_words(change, speak)}" for name, change in kept.items()]
-        yield f"{join_words(words, speak.text['and']).capitalize()}."
+    if action.written_down:
+        words = [speak.text["to"].format(column=name, to=ref) for name, ref in action.written_down.items()]
+        yield speak.text["kept before"].format(fields=join_words(words, speak.text["and"]))
     for name, change in inside.items():
-        yield speak.text["inside"].format(column=name, parts=_parts(change, speak))
+        yield speak.text["inside"].format(column=name, parts=_parts(change.paths, speak))
 
 
-def _parts(change: ByPath, speak: _Language) -> str:
-    words = {path: _words(each, speak) for path, each in change.paths.items()}
+def _parts(changes: Mapping[str, Change], speak: _Language) -> str:
+    words = {name: _words(each, speak) for name, each in changes.items()}
     return ", ".join(speak.text["to"].format(column=path, to=to) for path, to in words.items())
 
 
@@ -320,7 +349,7 @@ def change_words(change: Change, lang: str) -> str:
 
 def _words(change: Change, speak: _Language) -> str:
     if isinstance(change, ByPath):
-        return _parts(change, speak)
+        return _parts(change.paths, speak)
     if isinstance(change, WriteDown):
         return speak.text["written"].format(of=change.of)
     if isinstance(change, Generalise):

@@ -24,7 +24,7 @@ def resolve_anonymity(
     linked = [
         Linked(each.to, tuple(sorted(each.by.items())))
         for number, each in enumerate(form.linked)
-        if estate.find(each.to, spot / "linked" / number / "to") is not None
+        if _is_named(each.to, estate, spot / "linked" / number / "to")
     ]
     if form.small_groups and rule is None:
         (spot / "small_groups").report(
@@ -41,6 +41,16 @@ def resolve_anonymity(
     return Anonymity(
         dataset.name, rule.name if rule else None, form.k, tuple(form.by), tuple(linked), steps, form.obligation
     )
+
+
+def _is_named(name: str, estate: Estate, spot: Spot) -> bool:
+    """Whether somebody could be found in the dataset: in one without names a match could never be seen."""
+    dataset = estate.find(name, spot)
+    if dataset is not None and not dataset.naming:
+        spot.report(
+            f"found {name}, which names nobody, expected a dataset with names or addresses under personal_data:"
+        )
+    return dataset is not None
 
 
 def _check_known(column: str, dataset: Dataset, rule: Rule | None, spot: Spot) -> None:

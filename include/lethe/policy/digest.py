@@ -21,12 +21,11 @@ from lethe.model import (
     Dependent,
     Floor,
     Kin,
-    Organisation,
     Policy,
     Relation,
     Rule,
-    Store,
 )
+from lethe.reach import documents_of
 
 _WORDS_ONLY = frozenset(
     {"title", "since", "digest", "activity", "personal_data", "law", "dataset"}
@@ -34,11 +33,11 @@ _WORDS_ONLY = frozenset(
 )
 
 
-def rule_digest(
-    rule: Rule, organisation: Organisation, stores: Mapping[str, Store], datasets: Mapping[str, Dataset]
-) -> str:
+def rule_digest(rule: Rule, policy: Policy) -> str:
     """SHA-256, in hex, of all that decides what the rule does to which rows of which store; titles do not."""
-    store = stores[rule.dataset.store]
+    organisation, datasets, store = policy.organisation, policy.datasets, policy.stores[rule.dataset.store]
+    anonymity = policy.anonymity.get(rule.dataset.name)
+    folders = {of.documents[column].store for of, column in documents_of(rule)}
     return _sha256(
         {
             "zone": str(organisation.zone),
@@ -49,6 +48,8 @@ def rule_digest(
             "leaders": [_kin(kin, datasets) for kin in rule.leaders],
             "dependents": [_dependent(each, datasets) for each in rule.dependents],
             "floors": _floors(rule.floors),
+            "anonymity": _plain(anonymity) if anonymity is not None and anonymity.rule == rule.name else None,
+            "documents": {name: policy.documents[name].connection for name in folders},
             "rule": {field.name: _plain(getattr(rule, field.name)) for field in _meaning(rule)},
         }
     )

@@ -104,10 +104,7 @@ def resolve(sources: Sources, problems: Problems) -> Policy | None:
 
 def _sealed(policy: Policy) -> Policy:
     """The policy with the digests that approvals are bound to."""
-    rules = {
-        name: replace(rule, digest=rule_digest(rule, policy.organisation, policy.stores, policy.datasets))
-        for name, rule in policy.rules.items()
-    }
+    rules = {name: replace(rule, digest=rule_digest(rule, policy)) for name, rule in policy.rules.items()}
     policy = replace(policy, rules=rules)
     return replace(policy, digest=policy_digest(policy))
 

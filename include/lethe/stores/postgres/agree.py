@@ -12,7 +12,7 @@ import psycopg
 import rfc8785
 
 from lethe.errors import SchemaMismatch
-from lethe.model import Aggregate, Anonymise, ColumnRef, Dataset, Delete, Kin, Policy, Rule, Shard, WriteDown
+from lethe.model import Aggregate, Anonymise, ColumnRef, Dataset, Delete, Kin, Policy, Rule, Shard
 from lethe.reach import (
     changed_by,
     clocks_of,
@@ -165,11 +165,10 @@ def _action(conn: psycopg.Connection, agreed: Agreed, rule: Rule) -> Iterator[st
 
 
 def _written_down(agreed: Agreed, rule: Rule, action: Anonymise) -> Iterator[str]:
-    for name, change in action.fields.items():
-        if isinstance(change, WriteDown):
-            here, there = agreed.table(rule.dataset).columns[name].type, agreed.type_of(rule.dataset, change.of)
-            if here != there:
-                yield f"column {name}: found type {here}, expected {there}, which {change.of} has that is written down"
+    for name, ref in action.written_down.items():
+        here, there = agreed.table(rule.dataset).columns[name].type, agreed.type_of(rule.dataset, ref)
+        if here != there:
+            yield f"column {name}: found type {here}, expected {there}, which {ref} has that is written down"
 
 
 def _aggregate(conn: psycopg.Connection, agreed: Agreed, rule: Rule, aggregate: Aggregate) -> Iterator[str]:

@@ -6,16 +6,14 @@ be matched with that of another, and is never told.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain, combinations
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, combinations, product
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from lethe.anonymise.find import Finder
 from lethe.anonymise.risk import Groups, Key, matched
-from lethe.anonymise.subject import Identifiers
 from lethe.errors import SchemaMismatch
 from lethe.evidence.leaf import coarsening_leaf
 from lethe.model import Anonymise, Anonymity, Change, Dataset, Generalise, Linked, Policy, Reason
@@ -24,13 +22,16 @@ from lethe.stores.postgres.agree import Agreed, zone_of
 from lethe.stores.postgres.changes import assignment, changed, is_changed
 from lethe.stores.postgres.live import CLOCK_TYPES, Column, read_dataset
 from lethe.stores.postgres.outbox import Conn
-from lethe.stores.postgres.predicate import Predicate, Scope, done, table_name
+from lethe.stores.postgres.predicate import Predicate, Scope, done, plain, table_name
 
 if TYPE_CHECKING:
     from lethe.stores.postgres.apply import Work
 
-_NAMED = ("user.name", "user.contact", "user.unique_id", "user.government_id")
-_TEXTS = ("text", "character varying", "character")
+Levels = Mapping[str, Generalise]
+"""How coarse columns are compared, where that is coarser than the rule leaves them."""
+Match = tuple[tuple[str, ...], Key]
+"""The columns that rows say something in and are matched by, and what they say there."""
+_TEXTS = ("text", "character varying", "character", "json", "jsonb")
 _NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
 
 
@@ -42,23 +43,21 @@ class Counted:
         if table is None:
             raise SchemaMismatch((f"table {dataset.schema}.{dataset.table} (dataset {dataset.name}): not found",))
         self.conn, self.policy, self.dataset = conn, policy, dataset
-        self.scope = Scope(Agreed(policy, {dataset.name: table}, (), ""), dataset, "t")
         self.columns: Mapping[str, Column] = table.columns
         anonymising = (r.action for r in policy.rules.values() if r.dataset.name == dataset.name)
         self.fields = next((dict(action.fields) for action in anonymising if isinstance(action, Anonymise)), {})
-
-    @property
-    def test(self) -> Composable:
+        scope = Scope(Agreed(policy, {dataset.name: table}, (), ""), dataset, "t")
+        self.test = done(scope, self.fields) if self.fields else SQL("true")
         """Whether a row counts."""
-        return done(self.scope, self.fields) if self.fields else SQL("true")
+        self.rows = SQL("{} AS t{}").format(table_name(dataset), scope.joined())
+        """All rows, with what the test reads besides."""
 
     def of(self, column: str) -> Composable:
-        """A column, qualified."""
+        """A column, qualified; SchemaMismatch when the table has none of this name."""
+        if column not in self.columns:
+            place = f"{self.dataset.schema}.{self.dataset.table}"
+            raise SchemaMismatch((f"column {place}.{column} (dataset {self.dataset.name}): not found in the database",))
         return SQL("t.{}").format(Identifier(column))
-
-    def table(self) -> Identifier:
-        """The table's name."""
-        return table_name(self.dataset)
 
 
 def _together(columns: Iterable[Composable]) -> Composable:
@@ -74,10 +73,10 @@ def groups(counted: Counted, anonymity: Anonymity) -> Groups:
     """The groups by the quasi-identifiers; rows that say nothing there stand in none."""
     query = SQL(
         "SELECT coalesce(sum(n), 0)::bigint, count(*), min(n), coalesce(sum(n) FILTER (WHERE n < {}), 0)::bigint"
-        " FROM (SELECT count(*) AS n FROM {} AS t WHERE {} AND {} GROUP BY {}) AS g"
+        " FROM (SELECT count(*) AS n FROM {} WHERE {} AND {} GROUP BY {}) AS g"
     ).format(
         Literal(anonymity.k),
-        counted.table(),
+        counted.rows,
         counted.test,
         _says_something(counted, anonymity.by),
         SQL(", ").join(map(counted.of, anonymity.by)),
@@ -88,12 +87,13 @@ def groups(counted: Counted, anonymity: Anonymity) -> Groups:
 
 
 def coarsen(conn: Conn, work: Work, predicate: Predicate) -> None:
-    """Make groups that are too small coarser, step by step until there are none, each step with its evidence."""
+    """Make groups that are too small coarser, step by step, each with its evidence; one that is none is left alone."""
     anonymity = work.question.agreed.policy.anonymity.get(work.rule.dataset.name)
-    for number, step in enumerate(anonymity.small_groups if anonymity else ()):
-        assert anonymity is not None
-        counted = Counted(conn, work.question.agreed.policy, work.rule.dataset)
-        rows = coarsen_groups(counted, anonymity, step, predicate)
+    if anonymity is None:
+        return
+    counted = Counted(conn, work.question.agreed.policy, work.rule.dataset)
+    for number, step in enumerate(anonymity.small_groups):
+        rows = _coarsen_groups(counted, anonymity, step, predicate)
         tell(conn, work, step=number, matched_with=None, rows=rows)
 
 
@@ -105,13 +105,13 @@ def tell(conn: Conn, work: Work, *, step: int, matched_with: str | None, rows: i
         outbox.write(conn, place, f"{work.plan.digest}/coarser/{uuid4().hex}", leaf)
 
 
-def coarsen_groups(counted: Counted, anonymity: Anonymity, step: Mapping[str, Change], predicate: Predicate) -> int:
+def _coarsen_groups(counted: Counted, anonymity: Anonymity, step: Mapping[str, Change], predicate: Predicate) -> int:
     """Make the rows of groups that are too small coarser by a step, but those that must stay as they are."""
     key = _together(map(counted.of, anonymity.by))
-    small = SQL("{} IN (SELECT {} FROM {} AS t WHERE {} AND {} GROUP BY 1 HAVING count(*) < {})").format(
-        key, key, counted.table(), counted.test, _says_something(counted, anonymity.by), Literal(anonymity.k)
+    small = SQL("{} IN (SELECT {} FROM {} WHERE {} AND {} GROUP BY 1 HAVING count(*) < {})").format(
+        key, key, counted.rows, counted.test, _says_something(counted, anonymity.by), Literal(anonymity.k)
     )
-    return _coarsen(counted, step, predicate, small)
+    return _coarsen(counted, step, predicate, plain(small))
 
 
 def coarsen_matched(
@@ -120,48 +120,51 @@ def coarsen_matched(
 ) -> int:  # fmt: skip
     """Make the rows that can be matched coarser by a step; `found` is the columns that say something, and the keys."""
     columns, keys = found
-    ours = [own for own, _ in linked.by]
-    test = SQL("{} AND {} = ANY (%(keys)s)").format(
-        _pattern(counted, ours, columns), _together(_written(counted, column) for column in columns)
-    )
-    return _coarsen(counted, step, predicate, test, {"keys": keys})
+    written = _together(_written(counted, column) for column in columns)
+    test = SQL("{} AND {} = ANY (%(keys)s)").format(plain(_pattern(counted, linked, columns)), plain(written))
+    return _coarsen(counted, step, predicate, test, keys)
 
 
 def _coarsen(
-    counted: Counted, step: Mapping[str, Change], predicate: Predicate, test: Composable,
-    params: Mapping[str, Any] | None = None,
+    counted: Counted, step: Mapping[str, Change], predicate: Predicate, test: Composable, keys: Sequence[Key] = ()
 ) -> int:  # fmt: skip
-    zone = counted.policy.organisation.zone
+    """Of the rows that `test` names, by the keys or without, those that the rule says are done and nothing keeps."""
+    zone, table = counted.policy.organisation.zone, table_name(counted.dataset)
     left = [
         SQL("NOT ({})").format(is_changed(counted.of(c), counted.columns[c], change, zone))
         for c, change in step.items()
     ]
     sets = [assignment(c, counted.columns[c], change, zone) for c, change in step.items()]
     kept = [predicate.reasons[r] for r in (Reason.HELD, Reason.RESTRICTED, Reason.FLOOR) if r in predicate.reasons]
-    free = SQL(" AND ").join([SQL("true"), *(SQL("NOT coalesce({}, true)").format(reason) for reason in kept)])
-    rows = SQL("SELECT t.tableoid, t.ctid FROM {} AS t{} WHERE {} AND {} AND ({}) AND {} FOR UPDATE OF t").format(
-        counted.table(), predicate.scope.joined(), counted.test, free, SQL(" OR ").join(left), test
+    tests = [predicate.reasons[Reason.DONE], *(SQL("NOT coalesce({}, true)").format(reason) for reason in kept)]
+    update = SQL(
+        "UPDATE {table} AS t SET {sets} WHERE (t.tableoid, t.ctid) IN ("
+        "SELECT t.tableoid, t.ctid FROM {table} AS t{joins} WHERE {tests} AND ({left}) AND "
+    ).format(
+        table=table,
+        sets=SQL(", ").join(sets),
+        joins=predicate.scope.joined(),
+        tests=SQL(" AND ").join(tests),
+        left=SQL(" OR ").join(left),
     )
-    update = SQL("UPDATE {} AS t SET {} WHERE (t.tableoid, t.ctid) IN ({})").format(
-        counted.table(), SQL(", ").join(sets), rows
-    )
-    return counted.conn.execute(update, params).rowcount
+    query = Composed([plain(update), test, SQL(" FOR UPDATE OF t)")])
+    with counted.conn.cursor() as cursor:
+        return cursor.execute(query, {"keys": list(keys)}).rowcount
 
 
-def matches(
-    ours: Counted, theirs: Counted, anonymity: Anonymity, linked: Linked
-) -> Iterator[tuple[tuple[str, ...], Key, int]]:
-    """What can be matched with too few people: by which columns, under which key, how many rows.
+def matches(ours: Counted, theirs: Counted, anonymity: Anonymity, linked: Linked) -> Iterator[tuple[Match, int]]:
+    """What can be matched with too few people, and how many rows that are; a row can come up at several levels.
 
     Each side has a connection of its own, which is read while the other is. A row that says nothing in one of the
-    columns is matched by the others.
+    columns is matched by the others, and one that a step made coarser at that step's level.
     """
     for columns in _choices(own for own, _ in linked.by):
-        keys = here(ours, linked, columns)
-        if (first := next(keys, None)) is not None:
-            named = there(theirs, ours, linked, columns)
-            found = matched(chain([first], keys), named, anonymity.k)
-            yield from ((columns, key, rows) for key, rows in found)
+        for levels in _levels(anonymity, columns):
+            keys = _here(ours, linked, columns, levels)
+            if (first := next(keys, None)) is not None:
+                named = _there(theirs, ours, linked, columns, levels)
+                found = matched(chain([first], keys), named, anonymity.k)
+                yield from (((columns, key), rows) for key, rows in found)
 
 
 def _choices(columns: Iterable[str]) -> Iterator[tuple[str, ...]]:
@@ -171,29 +174,40 @@ def _choices(columns: Iterable[str]) -> Iterator[tuple[str, ...]]:
         yield from combinations(listed, size)
 
 
-def here(counted: Counted, linked: Linked, columns: tuple[str, ...]) -> Iterator[tuple[Key, int]]:
+def _levels(anonymity: Anonymity, columns: tuple[str, ...]) -> Iterator[Levels]:
+    """Every way in which the steps can have left the columns, as the rule leaves them first."""
+    coarser = {
+        column: [None, *(step[column] for step in anonymity.small_groups if isinstance(step.get(column), Generalise))]
+        for column in columns
+    }
+    for chosen in product(*coarser.values()):
+        pairs = zip(coarser, chosen, strict=True)
+        yield {column: change for column, change in pairs if isinstance(change, Generalise)}
+
+
+def _here(counted: Counted, linked: Linked, columns: tuple[str, ...], levels: Levels) -> Iterator[tuple[Key, int]]:
     """Our side of a match, sorted: the keys of the rows that say something in exactly these columns, and how many."""
-    query = SQL('SELECT {} COLLATE "C", count(*) FROM {} AS t WHERE {} AND {} GROUP BY 1 ORDER BY 1').format(
+    zone = counted.policy.organisation.zone
+    as_coarse = [is_changed(counted.of(c), counted.columns[c], change, zone) for c, change in levels.items()]
+    query = SQL('SELECT {} COLLATE "C", count(*) FROM {} WHERE {} GROUP BY 1 ORDER BY 1').format(
         _together(_written(counted, column) for column in columns),
-        counted.table(),
-        counted.test,
-        _pattern(counted, (own for own, _ in linked.by), columns),
+        counted.rows,
+        SQL(" AND ").join([counted.test, _pattern(counted, linked, columns), *as_coarse]),
     )
     return _stream(counted.conn, query)
 
 
-def there(counted: Counted, ours: Counted, linked: Linked, columns: tuple[str, ...]) -> Iterator[tuple[Key, int]]:
+def _there(
+    counted: Counted, ours: Counted, linked: Linked, columns: tuple[str, ...], levels: Levels
+) -> Iterator[tuple[Key, int]]:
     """Their side of it: the keys, and how many people still have their names under each, sorted."""
-    theirs = dict(linked.by)
-    named = [name for name, category in counted.dataset.personal_data.items() if category.startswith(_NAMED)]
-    people = _together(map(counted.of, named))
-    query = SQL(
-        'SELECT {} COLLATE "C", count(DISTINCT {}) FROM {} AS t WHERE {} AND NOT ({}) GROUP BY 1 ORDER BY 1'
-    ).format(
-        _together(_as_ours(counted, theirs[column], ours, column) for column in columns),
-        people,
-        counted.table(),
-        _says_something(counted, named) if named else SQL("false"),
+    theirs, named = dict(linked.by), counted.dataset.naming
+    coarse = {column: levels.get(column, ours.fields.get(column)) for column in columns}
+    query = SQL('SELECT {} COLLATE "C", count(DISTINCT {}) FROM {} WHERE {} AND NOT ({}) GROUP BY 1 ORDER BY 1').format(
+        _together(_as_coarse(counted, theirs[column], change) for column, change in coarse.items()),
+        _together(map(counted.of, named)),
+        counted.rows,
+        _says_something(counted, named),
         counted.test if counted.fields else SQL("false"),
     )
     return _stream(counted.conn, query)
@@ -206,8 +220,9 @@ def _stream(conn: Conn, query: Composed) -> Iterator[tuple[Any, int]]:
         yield from cursor.execute(query)
 
 
-def _pattern(counted: Counted, ours: Iterable[str], columns: Iterable[str]) -> Composable:
-    """Exactly these columns say something."""
+def _pattern(counted: Counted, linked: Linked, columns: Iterable[str]) -> Composable:
+    """Of our columns exactly these say something."""
+    ours = [own for own, _ in linked.by]
     tests = [SQL("{} IS NOT NULL" if column in columns else "{} IS NULL").format(counted.of(column)) for column in ours]
     return SQL(" AND ").join(tests)
 
@@ -216,9 +231,9 @@ def _written(counted: Counted, column: str) -> Composable:
     return _in_one_writing(counted, column, counted.of(column))
 
 
-def _as_ours(counted: Counted, column: str, ours: Counted, own: str) -> Composable:
-    """Their value as coarse as our rule leaves ours: whoever matches would do the same."""
-    change, value = ours.fields.get(own), counted.of(column)
+def _as_coarse(counted: Counted, column: str, change: Change | None) -> Composable:
+    """Their value as coarse as ours is left: whoever matches would do the same."""
+    value = counted.of(column)
     if isinstance(change, Generalise):
         value = changed(value, counted.columns[column], change, counted.policy.organisation.zone)
     return _in_one_writing(counted, column, value)
@@ -240,18 +255,22 @@ def _in_one_writing(counted: Counted, column: str, value: Composable) -> Composa
 
 def telling(counted: Counted) -> dict[str, int]:
     """Columns that tell every row apart, or whose text names somebody's number or address, with how many rows."""
-    found = dict[str, int]()
-    for name, column in counted.columns.items():
-        if name in counted.dataset.key:
-            continue
-        query = SQL("SELECT count({0}), count(DISTINCT {0}) FROM {1} AS t").format(counted.of(name), counted.table())
-        rows, distinct = counted.conn.execute(query).fetchone() or (0, 0)
-        if rows > 1 and rows == distinct:
-            found[name] = rows
-        elif column.type in _TEXTS:
-            finder = Finder(Identifiers())
-            values = SQL("SELECT {0}, count(*) FROM {1} AS t WHERE {0} IS NOT NULL GROUP BY 1").format(
-                counted.of(name), counted.table()
-            )
-            found[name] = sum(rows for text, rows in _stream(counted.conn, values) if finder.find(text))
+    found = {name: _telling(counted, name) for name in counted.columns if name not in counted.dataset.key}
     return {name: rows for name, rows in found.items() if rows}
+
+
+def _telling(counted: Counted, column: str) -> int:
+    from lethe.anonymise.find import Finder  # the numbering plans are loaded by who measures
+    from lethe.anonymise.subject import Identifiers
+
+    values = SQL("SELECT {0}::text, count(*) FROM {1} WHERE {0} IS NOT NULL GROUP BY 1").format(
+        counted.of(column), counted.rows
+    )
+    sums = SQL("SELECT coalesce(sum(n), 0)::bigint, count(*) FROM ({}) AS v (value, n)").format(values)
+    rows, distinct = counted.conn.execute(sums).fetchone() or (0, 0)
+    if rows > 1 and rows == distinct:
+        return int(rows)
+    if counted.columns[column].type not in _TEXTS:
+        return 0
+    finder = Finder(Identifiers())
+    return sum(rows for text, rows in _stream(counted.conn, values) if finder.find(text))

@@ -102,6 +102,11 @@ def rewritten_of(rule: Rule) -> Mapping[str, Redact | ByPath]:
     return rule.action.rewritten if isinstance(rule.action, Anonymise) else {}
 
 
+def written_down_by(rule: Rule) -> Mapping[str, ColumnRef]:
+    """The fields that the deed fills with what it reaches by way of others."""
+    return rule.action.written_down if isinstance(rule.action, Anonymise) else {}
+
+
 def candidates(predicate: Predicate, where: Range) -> Composed:
     """The places of the rows that are due, locked: an array of text, one row.
 
@@ -166,9 +171,7 @@ def deed(predicate: Predicate, where: Range) -> tuple[Composed, tuple[str, ...]]
     def literal(part: Composable) -> Composable:
         return plain(part) if texts else part
 
-    if not (
-        predicate.joins or tree or texts or _written_down(rule)
-    ):  # as a person would write it: the predicate in the statement itself
+    if not (predicate.joins or tree or texts or written_down_by(rule)):  # the predicate in the statement itself
         change = _change(predicate, where, None, SQL("{} AND {}").format(within(predicate, where), predicate.due))
     else:
         here = SQL("t.ctid = {}.{} AND {}").format(Identifier(_DUE), Identifier(_TID), within(predicate, where))
@@ -200,7 +203,7 @@ def _due(predicate: Predicate, where: Range) -> Composable:
     columns = [SQL("t.{}").format(Identifier(name)) for name in predicate.question.rule.dataset.key]
     columns += [
         SQL("{} AS {}").format(predicate.scope.column(ref), Identifier(f"{_WRITTEN}{name}"))
-        for name, ref in _written_down(predicate.question.rule).items()
+        for name, ref in written_down_by(predicate.question.rule).items()
     ]
     key = SQL(", ").join(columns)
     return SQL("{} AS MATERIALIZED (SELECT t.ctid AS {}, {} FROM ONLY {} AS t{} WHERE {} AND {})").format(
@@ -212,11 +215,6 @@ def _due(predicate: Predicate, where: Range) -> Composable:
         within(predicate, where),
         predicate.due,
     )
-
-
-def _written_down(rule: Rule) -> dict[str, ColumnRef]:
-    fields = rule.action.fields if isinstance(rule.action, Anonymise) else {}
-    return {name: change.of for name, change in fields.items() if isinstance(change, WriteDown)}
 
 
 def _follow(alias: str, parent: str, follower: Kin) -> Composable:
