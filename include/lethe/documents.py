@@ -21,6 +21,8 @@ from lethe.model import DocumentStore
 from lethe.outages import in_words
 from lethe.urls import storage_of
 
+_BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -63,8 +65,7 @@ class Folder:
     @_telling
     def missing(self, paths: Iterable[str]) -> set[str]:
         """Which of the paths lead to no document; StoreRefused when one could mean another place, or is a folder."""
-        if isinstance(self._storage, LocalFileSystem) and not self._storage.isdir(self._root):
-            raise StoreUnreachable(f"documents {self}: its folder is not there; is it mounted?")
+        self._require_there()
         return {path for path in paths if not self._is_there(self._place(path))}
 
     @_telling
@@ -80,6 +81,19 @@ class Folder:
                     settle(folder)
         if left := sum(map(self._is_there, places)):
             raise StoreRefused(f"documents {self}: {left} of {len(places)} are still there after they were deleted")
+
+    def _require_there(self) -> None:
+        """Where there is no folder every document looks missing; in a bucket, folders go with their last document."""
+        kinds = {self._storage.protocol} if isinstance(self._storage.protocol, str) else {*self._storage.protocol}
+        is_bucket = bool(kinds & _BUCKETS)
+        place = self._root.lstrip("/").partition("/")[0] if is_bucket else self._root
+        try:
+            kind = self._storage.info(place)["type"]
+        except FileNotFoundError:
+            kind = ""
+        if kind != "directory":
+            what, ask = ("bucket", "is its name right") if is_bucket else ("folder", "is it mounted")
+            raise StoreUnreachable(f"documents {self}: its {what} is not there; {ask}?")
 
     def _is_there(self, place: str) -> bool:
         try:

@@ -15,6 +15,7 @@ from lethe.deadlines import Period, cutoff, fiscal_cutoff, last_day, next_day
 from lethe.model import (
     Aggregate,
     Anonymise,
+    Anonymity,
     ByPath,
     Change,
     Condition,
@@ -75,6 +76,9 @@ _EN = _Language(
         " get coarser still: {steps}.",
         "alike here": "Where fewer than {k} are alike by {by}, the fields get coarser still: {steps}.",
         "then": ", then ",
+        "hidden": "At least {k} rows are alike by {by}. Measured at every run.",
+        "hidden linked": "At least {k} rows are alike by {by}, and each could be matched with at least {k} people of"
+        " {linked}. Measured at every run.",
         "inside": "Changed inside {column}: {parts}.",
         "suppressed": "Groups of fewer than {number} are not counted.",
         "when": "Only where {conditions}.",
@@ -135,6 +139,9 @@ _NB = _Language(
         " grovere: {steps}.",
         "alike here": "Der færre enn {k} er like på {by}, blir feltene enda grovere: {steps}.",
         "then": ", deretter ",
+        "hidden": "Minst {k} rader er like på {by}. Måles ved hver kjøring.",
+        "hidden linked": "Minst {k} rader er like på {by}, og hver kan kobles til minst {k} personer i {linked}."
+        " Måles ved hver kjøring.",
         "inside": "Endres inne i {column}: {parts}.",
         "suppressed": "Grupper på færre enn {number} telles ikke.",
         "when": "Gjelder bare der {conditions}.",
@@ -308,6 +315,14 @@ def _alike(rule: Rule, policy: Policy, speak: _Language) -> Iterator[str]:
     }
     linked = join_words([each.to for each in anonymity.linked], speak.text["or"])
     yield speak.text["alike" if linked else "alike here"].format(**words, linked=linked)
+
+
+def hidden(anonymity: Anonymity, lang: str) -> str:
+    """What must hold of rows without a person."""
+    speak = _LANGUAGES[lang]
+    by = join_words(anonymity.by, speak.text["and"])
+    linked = join_words([each.to for each in anonymity.linked], speak.text["or"])
+    return speak.text["hidden linked" if linked else "hidden"].format(k=anonymity.k, by=by, linked=linked)
 
 
 def _fields(action: Anonymise, speak: _Language) -> Iterator[str]:

@@ -238,10 +238,10 @@ def measure(*, params: dict[str, Any]) -> None:
     What a rule anonymises is measured by its own `verify`, once its plan is carried out. A run that an approval started
     measures nothing besides.
     """
-    if is_answer():
-        return
     from lethe import anonymous  # the numbering plans are loaded by who measures
 
+    if is_answer():
+        return
     wrong = list[str]()
     with lethe_at_work() as lethe:
         for dataset in (name for name, each in lethe.policy.anonymity.items() if each.rule is None):

@@ -15,8 +15,8 @@ DELETING = "retention_sweep"
 ANONYMISING = "anonymize_ex_customers"
 
 
-class Way(NamedTuple):
-    """Where a rule's way begins and ends."""
+class Laid(NamedTuple):
+    """Where a rule's way, as it is laid, begins and ends."""
 
     planned: Any
     recorded: Any
@@ -65,7 +65,7 @@ def lay_all(rules: Mapping[str, Rule], *, after: Any, before: Sequence[Any]) -> 
             ways[first].recorded >> ways[name].planned
 
 
-def _lay(rule: Rule, *, after: Any, before: Sequence[Any]) -> Way:
+def _lay(rule: Rule, *, after: Any, before: Sequence[Any]) -> Laid:
     """A rule's own way, plan → gate → act → verify → record, between what chooses rules and what ends the run.
 
     Only act is expanded: Airflow 3.3 expands nothing within an expanded group, so there is a group for each rule.
@@ -83,7 +83,7 @@ def _lay(rule: Rule, *, after: Any, before: Sequence[Any]) -> Way:
         acted >> verified
         [asked, verified] >> recorded
         recorded >> before
-    return Way(planned, recorded)
+    return Laid(planned, recorded)
 
 
 def _schedule() -> AssetOrTimeSchedule:

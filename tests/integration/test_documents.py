@@ -218,10 +218,11 @@ def test_a_document_may_be_missing_where_that_is_declared(open_lethe) -> None:
     assert told(lethe) == {"intended": 19, "deleted": 18, "missing": 1}
 
 
-def test_a_folder_that_is_not_there_is_no_folder_of_missing_documents(open_lethe) -> None:
+@pytest.mark.parametrize("elsewhere", ["file:///unmounted", "memory://misspelt"])
+def test_a_folder_that_is_not_there_is_no_folder_of_missing_documents(open_lethe, elsewhere: str) -> None:
     accepts = ACTIVITY.replace("{path: papers}", "{path: {in: papers, missing: accept}}")
     lethe = filled(open_lethe(accepts, SCHEMA))
-    lethe.papers.rename(lethe.papers.with_name("unmounted"))
+    lethe.addresses["papers"] = elsewhere
     with pytest.raises(StoreUnreachable, match=r"documents papers: its folder is not there; is it mounted"):
         act(lethe, approved(lethe))
     assert rows(lethe) == set(range(1, 31))

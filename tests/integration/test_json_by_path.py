@@ -106,3 +106,13 @@ def test_a_column_that_is_no_json_is_told_before_anything_is_changed(open_lethe)
 def test_what_makes_no_sense_is_said_with_its_place(open_lethe, was: str, now: str, said: str) -> None:
     with pytest.raises(PolicyError, match=said):
         open_lethe(ACTIVITY.replace(was, now), SCHEMA.replace("TYPE", "jsonb"))
+
+
+def test_half_a_pair_of_escapes_stays_as_it_is(open_lethe) -> None:
+    """`json` keeps what no text can hold: half of a letter outside the basic plane."""
+    lethe = open_lethe(ACTIVITY, SCHEMA.replace("TYPE", "json"))
+    half = r'{"kontakt": {"navn": "Kari"}, "id": "æ \ud83d", "stort": 0.12345678901234567890123}'
+    lethe.database.run(f"UPDATE cases SET form = '{half}' WHERE id = 1")
+    assert carried_out(lethe) == 10
+    (left,) = lethe.database.rows("SELECT form::text FROM cases WHERE id = 1")
+    assert left == (r'{"kontakt": {"navn": null}, "id": "\u00e6 \ud83d", "stort": 0.12345678901234567890123}',)

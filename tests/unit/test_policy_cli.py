@@ -85,8 +85,10 @@ def test_show_for_machines_has_all_that_article_30_asks_for(lang: str) -> None:
 
 @pytest.mark.parametrize(
     ("lang", "words"),
-    [("en", ("Record of processing activities", "Calls to the contact centre", "not automated")),
-     ("nb", ("Protokoll over behandlingsaktiviteter", "Anrop til kontaktsenteret", "ikke automatisert"))],
+    [("en", ("Record of processing activities", "Calls to the contact centre", "not automated",
+             "anonymous-answers (R06): At least 5 rows are alike by survey, sector and")),
+     ("nb", ("Protokoll over behandlingsaktiviteter", "Anrop til kontaktsenteret", "ikke automatisert",
+             "anonymous-answers (R06): Minst 5 rader er like på survey, sector og"))],
 )  # fmt: skip
 def test_show_is_the_record(lang: str, words: tuple[str, ...]) -> None:
     result = run("show", "--lang", lang, COLUMNS="400")

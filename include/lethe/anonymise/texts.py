@@ -8,6 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
+from uuid import uuid4
 
 from lethe.anonymise.encoded import redact_stored
 from lethe.anonymise.find import Finder
@@ -52,7 +53,8 @@ def _finder(subject: Identifiers) -> Finder:
     return Finder(subject)
 
 
-_EXACT = "\ue000number\ue000"
+_EXACT = f"number {uuid4()} "
+_ALONE = re.compile("[\ud800-\udfff]")
 _EXACT_AGAIN = re.compile(f'"{_EXACT}([^"]*)"')
 
 
@@ -68,4 +70,7 @@ def _number(written: str) -> float | str:
 
 
 def _to_text(document: Json) -> str:
-    return _EXACT_AGAIN.sub(r"\1", json.dumps(document, ensure_ascii=False))
+    text = json.dumps(document, ensure_ascii=False)
+    if not text.isascii() and _ALONE.search(text):  # half a pair is no letter: `json` keeps it as an escape only
+        text = json.dumps(document)
+    return _EXACT_AGAIN.sub(r"\1", text)

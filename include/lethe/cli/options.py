@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, date, datetime, time
 from difflib import get_close_matches
 from pathlib import Path
@@ -70,12 +70,16 @@ def chosen(lethe: Lethe, rules: tuple[str, ...]) -> tuple[str, ...]:
 
 def known(lethe: Lethe, name: str) -> str:
     """The rule's name, if the policy has it; UsageError with the nearest one, and all there are."""
-    if name not in lethe.policy.rules:
-        near = get_close_matches(name, lethe.policy.rules, n=1)
+    return one_of(lethe.policy.rules, "rule", name)
+
+
+def one_of(names: Collection[str], kind: str, name: str) -> str:
+    """The name, if it is one of them; UsageError with the nearest one, and all there are."""
+    if name not in names:
+        near = get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise click.UsageError(
-            f'found no rule "{name}"; {hint}expected one of: {", ".join(sorted(lethe.policy.rules))}'
-        )
+        listed = ", ".join(sorted(names)) or "none"
+        raise click.UsageError(f'found no {kind} "{name}"; {hint}expected one of: {listed}')
     return name
 
 

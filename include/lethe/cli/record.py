@@ -9,7 +9,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from lethe import sentences
-from lethe.model import Activity, Anonymise, Assumption, Policy, Rule
+from lethe.model import Activity, Anonymise, Anonymity, Assumption, Policy, Rule
 
 
 def record_of_processing(loaded: Policy, lang: str) -> dict[str, Any]:
@@ -42,6 +42,9 @@ def _activity(loaded: Policy, activity: Activity, lang: str) -> dict[str, Any]:
         "stores": sorted({loaded.stores[dataset.store].title[lang] for dataset in datasets}),
         "retention": [_retention(loaded, loaded.rules[name], lang) for name in activity.rules],
         "kept_by_law": [_floor(loaded, name) for name in activity.floors],
+        "anonymity": [
+            _anonymity(loaded.anonymity[name], lang) for name in activity.datasets if name in loaded.anonymity
+        ],
         "security_measures": activity.measures,
         "obligations": {
             name: organisation.obligations[name][lang] for name in (*activity.serves, *activity.not_automated)
@@ -80,6 +83,17 @@ def _floor(loaded: Policy, name: str) -> dict[str, Any]:
         "fields": floor.fields,
         "period_after_fiscal_year": str(floor.period) if floor.period else None,
         "until": str(floor.until) if floor.until else None,
+    }
+
+
+def _anonymity(anonymity: Anonymity, lang: str) -> dict[str, Any]:
+    return {
+        "dataset": anonymity.dataset,
+        "obligation": anonymity.obligation,
+        "at_least": anonymity.k,
+        "by": anonymity.by,
+        "linked": [each.to for each in anonymity.linked],
+        "sentence": sentences.hidden(anonymity, lang),
     }
 
 
@@ -151,4 +165,10 @@ def _retention_lines(activity: dict[str, Any], labels: dict[str, str]) -> list[s
         f" {floor['period_after_fiscal_year'] or floor['until']}"
         for floor in activity["kept_by_law"]
     ]
-    return rules + floors + [f"{name} {labels['manual']}: {why}" for name, why in activity["not_automated"].items()]
+    hidden = [f"{_name(each)}: {each['sentence']}" for each in activity["anonymity"]]
+    manual = [f"{name} {labels['manual']}: {why}" for name, why in activity["not_automated"].items()]
+    return rules + floors + hidden + manual
+
+
+def _name(each: dict[str, Any]) -> str:
+    return f"{each['dataset']} ({each['obligation']})" if each["obligation"] else str(each["dataset"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from lethe.anonymise.risk import Risk
-from lethe.cli.options import each_of, open_lethe, raise_first
+from lethe.cli.options import each_of, one_of, open_lethe, raise_first
 from lethe.cli.policy import directory_option, json_option
 
 
@@ -34,7 +34,8 @@ def risk(datasets: tuple[str, ...], directory: Path, as_json: bool) -> None:
             if not as_json:
                 click.echo(_as_line(found[-1]))
 
-        failed = each_of(datasets or tuple(lethe.policy.anonymity), ask)
+        measured = lethe.policy.anonymity
+        failed = each_of([one_of(measured, "anonymity of", each) for each in datasets] or measured, ask)
     if as_json:
         told = [{**asdict(each), "anonymous_enough": each.is_anonymous_enough} for each in found]
         click.echo(json.dumps(told, indent=2))

@@ -41,7 +41,7 @@ END $lethe$;
 _OPTIONAL = """
 -- Two things need more than the above; without them Lethe works row by row, and autovacuum cleans up when it comes by.
 --   dropping whole partitions: the role owns the partitioned table and its partitions, itself or through a group role
---   VACUUM after a sweep (PostgreSQL 17 and later): GRANT MAINTAIN ON <table> TO {role};
+--   VACUUM and ANALYZE after a sweep (PostgreSQL 17 and later): GRANT MAINTAIN ON <table> TO {role};
 """
 
 
