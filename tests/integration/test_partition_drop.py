@@ -94,6 +94,13 @@ def test_a_partition_that_is_over_is_dropped_and_the_rest_is_deleted(lethe: Leth
     assert act(lethe, plan) == 0
 
 
+def test_what_is_left_is_cleaned_up_after_a_drop(lethe: Lethe) -> None:
+    plan = approve(lethe)
+    act(lethe, plan, run="run")
+    lethe.finish(plan.digest, NOW, "run")
+    assert lethe.verify(plan.digest, "run").findings == ()
+
+
 KILLED = """
 import os, signal
 from lethe.stores.postgres import drop

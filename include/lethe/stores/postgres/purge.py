@@ -9,6 +9,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from lethe.model import Verdict
 from lethe.reach import changed_by
 from lethe.stores.postgres.apply import Work
+from lethe.stores.postgres.live import read_dataset
 from lethe.stores.postgres.predicate import table_name
 
 PURGE_ROWS = 1_000
@@ -38,7 +39,8 @@ def purge(conn: psycopg.Connection, work: Work) -> int:
     try:
         for dataset in tables:
             conn.execute(what.format(table_name(dataset)))
-            for part in work.question.agreed.table(dataset).parts:
+            now = read_dataset(conn, dataset)  # without the partitions that the plan dropped
+            for part in now.parts if now else ():
                 _clear_when_empty(conn, Identifier(part.schema, part.table), part.oid)
     except (errors.InsufficientPrivilege, errors.LockNotAvailable, errors.UndefinedFunction):
         return 0
