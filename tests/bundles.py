@@ -135,6 +135,14 @@ class Story:
         done = {"rows": rows, "reach": {"contacts": 3}, "gone_from_backups": str(self.today + timedelta(days=35))}
         self.tell("batch", CRM, **self._of_plan(), **where, **done)
 
+    def intend(self, documents: int, folder: str = "papers") -> None:
+        """So many documents of a folder are about to go."""
+        self.tell("intent", CRM, **self._of_plan(), shard=0, documents={folder: documents})
+
+    def settle(self, folder: str = "papers", **fates: int) -> None:
+        """What became of them."""
+        self.tell("outcome", CRM, **self._of_plan(), shard=0, batch=1, outcome={folder: fates})
+
     def run(self, state: str, counts: Mapping[str, int] | None = None) -> None:
         """How its run stands."""
         over = state not in ("scheduled", "started")

@@ -51,7 +51,10 @@ def _jsonl(data: bytes) -> list[dict[str, Any]]:
 
 def test_the_invented_leaves_are_leaves() -> None:
     validator = jsonschema.Draft202012Validator(schema())
-    for leaf in Story().begin().day().restore(3).days(2).leaves:
+    story = Story().begin().day().restore(3).days(2)
+    story.intend(2)
+    story.settle(deleted=1, missing=1)
+    for leaf in story.leaves:
         validator.validate(leaf)
 
 

@@ -304,6 +304,31 @@ def _silent_end(story: Story) -> None:
         story.run("nothing")
 
 
+def _more_documents(story: Story) -> None:
+    story.begin()
+    story.plan(needs_approval=False)
+    story.intend(2)
+    story.settle(deleted=1, shared=1, withdrawn=1)
+
+
+def _documents_of_another_folder(story: Story) -> None:
+    story.begin()
+    story.plan(needs_approval=False)
+    story.intend(3, "scans")
+    story.settle(deleted=3)
+
+
+def _more_documents_before_a_restore(story: Story) -> None:
+    _more_documents(story)
+    story.restore(2)
+    story.intend(7)
+
+
+def _more_documents_after_a_restore(story: Story) -> None:
+    _documents_settled_again_after_a_restore(story)
+    story.settle(withdrawn=1)
+
+
 INCOMPLETE: dict[str, tuple[Callable[[Story], None], str]] = {
     "a row that was removed": (_lost_row, f"outbox {CRM}, epoch 1: number 13 is missing"),
     "rows that were removed before a restore": (_lost_before_an_epoch, "epoch 2: number 13 is missing"),
@@ -325,6 +350,22 @@ INCOMPLETE: dict[str, tuple[Callable[[Story], None], str]] = {
     "a run that never ended": (_open_run, "started at 2025-01-01T02:00:03.000Z, and how it ended is not told"),
     "a rule that did not run": (_missing_rule, "on 2025-01-01 these rules should have run and did not: ex-customers"),
     "no sign of life at the end": (_silent_end, "no sign of life after 2025-01-01, and other leaves up to 2025-01-05"),
+    "more documents than were intended": (
+        _more_documents,
+        f"outbox {CRM}: 3 documents of papers were settled, and 2 were meant to be",
+    ),
+    "documents of another folder than intended": (
+        _documents_of_another_folder,
+        "3 documents of papers were settled, and 0 were meant to be",
+    ),
+    "more documents than intended, before a restore": (
+        _more_documents_before_a_restore,
+        "3 documents of papers were settled, and 2 were meant to be",
+    ),
+    "more documents than intended, after a restore": (
+        _more_documents_after_a_restore,
+        "3 documents of papers were settled, and 2 were meant to be",
+    ),
     "days without a sign of life": (_silent_day, "the log gave no sign of life from 2025-01-02 to 2025-01-03"),
 }
 
@@ -394,6 +435,32 @@ def _finished_by_something_else_than_rows(story: Story) -> None:
     story.run("ended", {"rows": 7, "reach": 3, "batches": 1})
 
 
+def _documents_settled_piece_by_piece(story: Story) -> None:
+    story.begin()
+    story.plan(needs_approval=False)
+    story.intend(2)
+    story.settle(deleted=1)
+    story.intend(3)
+    story.settle(missing=1, shared=2, withdrawn=1)
+
+
+def _documents_not_settled_yet(story: Story) -> None:
+    story.begin()
+    story.plan(needs_approval=False)
+    story.intend(2)
+    story.settle(deleted=1)
+
+
+def _documents_settled_again_after_a_restore(story: Story) -> None:
+    """The backup is of the moment when the documents were meant to go."""
+    story.begin()
+    story.plan(needs_approval=False)
+    story.intend(2)
+    intended = story.leaves[-1]["outbox"]["seq"]
+    story.settle(deleted=2)
+    story.restore(intended).settle(deleted=2)
+
+
 @pytest.mark.parametrize(
     "tell",
     [
@@ -406,6 +473,9 @@ def _finished_by_something_else_than_rows(story: Story) -> None:
         _batches_without_deed,
         _done_again_after_a_restore,
         _finished_by_something_else_than_rows,
+        _documents_settled_piece_by_piece,
+        _documents_not_settled_yet,
+        _documents_settled_again_after_a_restore,
     ],
 )
 def test_what_only_looks_unusual_is_ok(tell: Callable[[Story], None], path: Path) -> None:
@@ -447,7 +517,7 @@ def test_a_limit_that_leaves_no_leaf_out_excuses_no_rule_that_did_not_run(path: 
     assert "should have run and did not" in _told(report, "incomplete")
 
 
-@pytest.mark.parametrize("tell", [_lost_row, _no_approval, _other_rows, _silent_day])
+@pytest.mark.parametrize("tell", [_lost_row, _no_approval, _other_rows, _more_documents, _silent_day])
 def test_a_partial_bundle_says_that_it_cannot_tell_what_is_missing(tell: Callable[[Story], None], path: Path) -> None:
     story = Story()
     tell(story)
@@ -793,6 +863,14 @@ LEAVES_THAT_ARE_NONE: dict[str, dict[str, Any]] = {
     "a plan that fills the memory": {"plan": "7" * 101},
     "a store that fills the memory": {"outbox": {"store": "7" * 101, "epoch": 1, "seq": 1}},
     "a key that is none": {"kind": "key", "new": None},
+    "intended documents that are no counts by folder": {"kind": "intent", "documents": 3},
+    "fewer documents than none": {"kind": "intent", "documents": {"papers": -1}},
+    "documents that are a word": {"kind": "intent", "documents": {"papers": "three"}},
+    "fates that are no counts by folder": {"kind": "outcome", "outcome": [3]},
+    "fates without what became of them": {"kind": "outcome", "outcome": {"papers": 3}},
+    "fates of fewer documents than none": {"kind": "outcome", "outcome": {"papers": {"deleted": -1}}},
+    "fates of true": {"kind": "outcome", "outcome": {"papers": {"deleted": True}}},
+    "a fate that is none": {"kind": "outcome", "outcome": {"papers": {"burnt": 1}}},
     "a run that ended without a plan": {"kind": "run", "state": "ended", "plan": None, "counts": {"rows": 1000}},
 }
 

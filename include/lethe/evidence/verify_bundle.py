@@ -530,6 +530,7 @@ _SHAPES: dict[str, tuple[tuple[str, type], ...]] = {
         "manifest": {**_HEAD, "day": str, "missing": list},
     }.items()
 }
+_FATES = {"deleted", "missing", "shared", "withdrawn"}
 _OVER = {"waiting", "rejected", "nothing", "ended", "failed"}
 
 
@@ -555,7 +556,8 @@ class History:
         self._open: dict[tuple[str, str], str] = {}
         self._ended: list[tuple[str, str, str, int, int, int]] = []
         self._days: set[str] = set()
-        self._documents: dict[tuple[str, str], list[int]] = {}  # by outbox and folder: intended, settled
+        # By outbox and folder, for each epoch: itself, intended until its end, settled in it.
+        self._documents: dict[tuple[str, str], list[int]] = {}
         self._of_kind: dict[str, Callable[[dict[str, Any]], None]] = {
             "policy": lambda leaf: self.policies.add(leaf["policy"]),
             "key": lambda leaf: self.keys.add(leaf["new"]),
@@ -655,14 +657,21 @@ class History:
 
     def _intent(self, leaf: dict[str, Any]) -> None:
         for folder, number in leaf["documents"].items():
-            self._documents.setdefault((leaf["outbox"]["store"], folder), [0, 0])[0] += _natural(number)
+            self._documents_of(leaf["outbox"], folder)[-2] += _natural(number)
 
     def _outcome(self, leaf: dict[str, Any]) -> None:
         for folder, fates in leaf["outcome"].items():
-            if type(fates) is not dict:
+            if type(fates) is not dict or not fates.keys() <= _FATES:
                 raise Invalid("it does not say what became of documents")
-            settled = self._documents.setdefault((leaf["outbox"]["store"], folder), [0, 0])
-            settled[1] += sum(map(_natural, fates.values()))
+            self._documents_of(leaf["outbox"], folder)[-1] += sum(map(_natural, fates.values()))
+
+    def _documents_of(self, outbox: dict[str, Any], folder: str) -> list[int]:
+        """A restored store knows what it had intended, and not that it was settled: it settles that once more."""
+        epoch = outbox["epoch"]
+        told = self._documents.setdefault((outbox["store"], folder), [epoch, 0, 0])
+        if told[-3] != epoch:
+            told += [epoch, told[-2], 0]
+        return told
 
     def _run(self, leaf: dict[str, Any]) -> None:
         run, state, told = (leaf["run"], leaf["rule"]), leaf["state"], leaf["counts"]
@@ -706,10 +715,11 @@ class History:
         self._heartbeats(min(last, exported_at).date())
 
     def _settled(self) -> None:
-        for (store, folder), (intended, settled) in self._documents.items():
-            if settled > intended:
-                words = f"{settled} documents of {_short(folder)} were settled, and {intended} were meant to be"
-                self._find("incomplete", f"outbox {_short(store)}: {words}")
+        for (store, folder), told in self._documents.items():
+            for intended, settled in zip(told[1::3], told[2::3]):  # noqa: B905 - Python 3.9 has no strict=
+                if settled > intended:
+                    words = f"{settled} documents of {_short(folder)} were settled, and {intended} were meant to be"
+                    self._find("incomplete", f"outbox {_short(store)}: {words}")
 
     def _heartbeats(self, end: date) -> None:
         days = sorted(map(date.fromisoformat, self._days))
