@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from demo.estate_setup import lay_documents
 from demo.generate import STORES, build, plant_holds
 from demo.planted import CASES, HOLDS, TODAY
 from demo.postgres import ADMIN, Postgres
@@ -116,7 +117,7 @@ def estate(conninfo: dict[str, str]) -> Estate:
 
 
 def sweep(conninfo: dict[str, str]) -> None:
-    for store, statements in SWEEP.items():
+    for store, statements in ((store, SWEEP[store]) for store in conninfo if store in SWEEP):
         with psycopg.connect(conninfo[store]) as connection, connection.cursor() as cursor:
             cursor.execute("CREATE TEMP TABLE held (dataset text, key text)")
             holds = [(hold.dataset, hold.key) for hold in HOLDS if hold.store == store]
@@ -233,6 +234,35 @@ def test_a_right_sweep_is_found_right_and_wrong_ones_wrong(
     assert [m.what for m in check(conninfo, estate)].count("is gone, should be there") == 1
     assert "not as expected: phone" in {m.what for m in check(conninfo, estate)}
     build(conninfo)
+
+
+def test_a_document_that_should_be_gone_and_one_that_should_be_there_are_told_apart(
+    conninfo: dict[str, str], estate: Estate, tmp_path: Path
+) -> None:
+    where, before = {"portal": conninfo["portal"]}, {"portal": estate["portal"]}
+    kept = expected(before, TODAY)["portal"]["attachments"]
+    due = next(key for key in before["portal"]["attachments"] if key not in kept)
+    held = next(hold.key for hold in HOLDS if hold.table == "attachments")
+    try:
+        sweep(where)
+        lay_documents(where["portal"], tmp_path)
+        assert check(where, before, tmp_path) == []
+        document(tmp_path, estate, due).parent.mkdir(parents=True, exist_ok=True)
+        document(tmp_path, estate, due).touch()
+        document(tmp_path, estate, held).unlink()
+        (tmp_path / "stray.pdf").touch()
+        assert {(m.key, m.what) for m in check(where, before, tmp_path)} == {
+            (due, "document is there, should not be"),
+            (held, "document is gone, should not be"),
+            ("", "a document is there that no attachment ever named"),
+        }
+    finally:
+        build(where)
+
+
+def document(folder: Path, estate: Estate, attachment: str) -> Path:
+    """Where the document of an attachment lies."""
+    return folder / estate["portal"]["attachments"][attachment]["path"].removeprefix("/")
 
 
 def test_holds_are_mirrored_once(conninfo: dict[str, str], estate: Estate) -> None:
