@@ -115,6 +115,56 @@ def test_a_changed_meaning_changes_the_policy_and_just_the_rules_it_is_about(
     assert after.digest != before.digest
 
 
+ANONYMITY = """
+    anonymity:
+      k: 5
+      by: [weight, region]
+      linked: [{to: calls, by: {weight: duration}}]
+      small_groups: [{region: blank}, {weight: {generalise: {band: 100}}}]
+    documents: {receipt: scans}
+"""
+FOLDERS = """
+documents:
+  scans: {connection: lethe_scans, title: {nb: Bilder, en: Scans}}
+  voices: {connection: lethe_voices, title: {nb: Opptak, en: Recordings}}
+"""
+
+
+@pytest.fixture
+def anonymous(policy: Path) -> Path:
+    """Orders that hide among each other once ex-customer-orders made them coarser, with documents, as calls have."""
+    with (policy / "stores.yaml").open("a", encoding="utf-8") as stores:
+        stores.write(FOLDERS)
+    coarser = "{note: delete, region: {generalise: region}, weight: {generalise: {band: 10}}}"
+    change(policy, SHOP, "{note: delete}", coarser)
+    change(policy, SHOP, "    refers_to:\n      customer", f"{ANONYMITY}    refers_to:\n      customer")
+    change(policy, SHOP, "table: calls\n", "table: calls\n    documents: {recording: voices}\n")
+    return policy
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "rules"),
+    [
+        (SHOP, "k: 5", "k: 6", {"ex-customer-orders"}),
+        (SHOP, "by: [weight, region]", "by: [weight]", {"ex-customer-orders"}),
+        (SHOP, "{region: blank}, ", "", {"ex-customer-orders"}),
+        (SHOP, "band: 100", "band: 1000", {"ex-customer-orders"}),
+        (SHOP, "{weight: duration}", "{weight: queue}", {"ex-customer-orders"}),
+        (SHOP, "table: calls", "table: talks", {"ex-customer-orders", "old-calls"}),
+        (SHOP, "{number: user.contact.phone_number}", "{caller: user.name}", {"ex-customer-orders"}),
+        ("stores.yaml", "lethe_phone", "lethe_other", {"ex-customer-orders", "old-calls"}),
+        ("stores.yaml", "lethe_scans", "lethe_other", {"old-orders"}),
+        ("stores.yaml", "lethe_voices", "lethe_other", {"old-calls"}),
+        ("stores.yaml", "{nb: Bilder, en: Scans}", "{nb: Kopier, en: Copies}", set()),
+    ],
+)
+def test_a_rule_means_how_anonymous_its_rows_must_be_and_where_their_documents_lie(
+    anonymous: Path, file: str, old: str, new: str, rules: set[str]
+) -> None:
+    before = load(anonymous)
+    assert changed_rules(before, change(anonymous, file, old, new)) == rules
+
+
 def test_a_rule_means_what_it_follows_too(tmp_path: Path) -> None:
     """A changed floor over the cases is another meaning for the messages and attachments that follow them."""
     shutil.copytree(SHIPPED, tmp_path, dirs_exist_ok=True)

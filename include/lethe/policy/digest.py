@@ -35,20 +35,19 @@ _WORDS_ONLY = frozenset(
 
 def rule_digest(rule: Rule, policy: Policy) -> str:
     """SHA-256, in hex, of all that decides what the rule does to which rows of which store; titles do not."""
-    organisation, datasets, store = policy.organisation, policy.datasets, policy.stores[rule.dataset.store]
-    anonymity = policy.anonymity.get(rule.dataset.name)
+    organisation, datasets = policy.organisation, policy.datasets
     folders = {of.documents[column].store for of, column in documents_of(rule)}
     return _sha256(
         {
             "zone": str(organisation.zone),
             "fiscal_year_end": [organisation.year_end.month, organisation.year_end.day],
-            "store": {"name": store.name, "kind": store.kind, "connection": store.connection},
+            "store": _store(rule.dataset, policy),
             "dataset": _dataset(rule.dataset, _references(rule), datasets),
             "followers": [_kin(kin, datasets) for kin in rule.followers],
             "leaders": [_kin(kin, datasets) for kin in rule.leaders],
             "dependents": [_dependent(each, datasets) for each in rule.dependents],
             "floors": _floors(rule.floors),
-            "anonymity": _plain(anonymity) if anonymity is not None and anonymity.rule == rule.name else None,
+            "anonymity": _anonymity(rule, policy),
             "documents": {name: policy.documents[name].connection for name in folders},
             "rule": {field.name: _plain(getattr(rule, field.name)) for field in _meaning(rule)},
         }
@@ -67,6 +66,24 @@ def policy_text(policy: Policy) -> str:
     parts["rules"] = {name: {**_plain(rule), **worked_out} for name, rule in policy.rules.items()}
     parts["activities"] = {name: _activity(activity) for name, activity in policy.activities.items()}
     return rfc8785.dumps({name: part for name, part in parts.items() if name not in ("digest", "warnings")}).decode()
+
+
+def _store(dataset: Dataset, policy: Policy) -> dict[str, str]:
+    store = policy.stores[dataset.store]
+    return {"name": store.name, "kind": store.kind, "connection": store.connection}
+
+
+def _anonymity(rule: Rule, policy: Policy) -> dict[str, Any] | None:
+    """What must hold of the rows that the rule changed, and whose names, kept where, they must not be matched with."""
+    anonymity = policy.anonymity.get(rule.dataset.name)
+    if anonymity is None or anonymity.rule != rule.name:
+        return None
+    people = {linked.to: policy.datasets[linked.to] for linked in anonymity.linked}
+    matched_with = {
+        name: {"store": _store(dataset, policy), "dataset": _own(dataset), "naming": sorted(dataset.naming)}
+        for name, dataset in people.items()
+    }
+    return {**_plain(anonymity), "matched_with": matched_with}
 
 
 def _activity(activity: Activity) -> dict[str, Any]:
