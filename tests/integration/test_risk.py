@@ -185,6 +185,90 @@ def test_a_held_row_that_can_be_matched_stays_and_is_found(open_lethe) -> None:
     assert lethe.database.one("SELECT amount FROM orders WHERE id = 1") == 100
 
 
+@pytest.mark.parametrize(("invoices", "at_risk"), [(0, 0), (4, 1), (5, 0)])
+def test_what_a_step_left_at_the_year_is_matched_with_people_of_that_year(
+    open_lethe, invoices: int, at_risk: int
+) -> None:
+    """Order 7 is of Oslo in May, and only of 2021 when it is measured: no order is of August, the invoices' month."""
+    of_august = INVOICES.format(invoices).replace("'2021-05-03', 100", "'2021-08-03', 700")
+    lethe = open_lethe(policy(linked=LINKED), SCHEMA + of_august)
+    assert carry_out(lethe) == ("1 rows can be matched with fewer than 5 people of invoices",)[:at_risk]
+    assert orders(lethe, "amount = 700") == [(7, None, "2021-01")]
+
+
+def test_a_clock_that_is_written_down_stays_as_its_row_is_made_coarser_and_matched(open_lethe) -> None:
+    """The way to the clock is cut, small groups and a match are parted, and a second run finds all of it done."""
+    of_customers = (
+        policy("[{amount: blank}, {postcode: blank}, {placed_at: {generalise: year}}]", LINKED)
+        .replace(
+            "name: blank", "customer_id: unlink\n        left_on: {write_down: customer.ended_on}\n        name: blank"
+        )
+        .replace("    anonymity:", "    refers_to: {customer: {to: customers, by: customer_id}}\n    anonymity:")
+        .replace("clock: ended_on", "clock: customer.ended_on")
+        .replace("  invoices:", "  customers: {in: crm, table: customer, key: id, personal_data: {}}\n  invoices:")
+    )
+    lethe = open_lethe(of_customers, SCHEMA + CUSTOMERS + INVOICES.format(1) + OTHERS)
+    assert carry_out(lethe) == ()
+    assert lethe.database.rows("SELECT DISTINCT customer_id, left_on::text FROM orders WHERE id <= 12") == [
+        (None, "2022-01-01")
+    ]
+    assert {row[1:] for row in orders(lethe) if row[0] > 6} == {(None, "2021-01")}
+    assert lethe.database.one("SELECT amount FROM orders WHERE id = 1") is None
+    assert carry_out(lethe, "b" * 32) == ()
+    assert lethe.plan("ex-customers", NOW, "run").survey.of(Verdict.DUE) == 0
+
+
+CUSTOMERS = """
+CREATE TABLE customer (id int PRIMARY KEY, ended_on date);
+INSERT INTO customer VALUES (1, '2022-01-01'), (2, '2025-01-01');
+ALTER TABLE orders ADD customer_id int, ADD left_on date;
+UPDATE orders SET customer_id = CASE WHEN id <= 12 THEN 1 ELSE 2 END;
+"""
+
+
+def test_a_percent_sign_is_nothing_but_a_character(open_lethe) -> None:
+    """In what rows say, in a constant and in a value that holds rows, while a match and a group are made coarser."""
+    of_discounts = (
+        policy(
+            "[{amount: blank}, {discount: blank}]", LINKED.replace("amount: amount", "amount: amount, discount: saved")
+        )
+        .replace("by: [postcode, placed_at]", "by: [discount, placed_at]")
+        .replace("    anonymity:", "    held_when: {name: 'Liv %s'}\n    anonymity:")
+        .replace("name: blank", "name: {constant: '100 %(keys)s'}\n        discount: {generalise: region}")
+    )
+    lethe = open_lethe(of_discounts, SCHEMA + DISCOUNTS)
+    assert carry_out(lethe) == ()
+    assert lethe.database.rows("SELECT id, name, amount FROM orders WHERE discount = '5%s' ORDER BY id LIMIT 2") == [
+        (1, "100 %(keys)s", None),
+        (2, "100 %(keys)s", 200),
+    ]
+    assert {number for number, *_ in orders(lethe, "discount IS NULL")} == set(range(7, 13))
+    coarser = [leaf for leaf in leaves(lethe.database) if leaf["kind"] == "coarsening"]
+    assert [(leaf["matched_with"], leaf["rows"]) for leaf in coarser] == [("invoices", 1), (None, 6), (None, 6)]
+
+
+DISCOUNTS = f"""
+ALTER TABLE orders ADD discount text DEFAULT '5%s';
+UPDATE orders SET placed_at = '2021-05-17', discount = CASE WHEN id > 10 THEN '%' WHEN id > 6 THEN '%%' ELSE '5%s' END;
+ALTER TABLE invoice ADD saved text DEFAULT '5%s';
+{INVOICES.format(1)}
+INSERT INTO invoice SELECT 100 + n, 'AS ' || n, '2021-05-03', 9999 FROM generate_series(1, 4) n;
+"""
+
+
+@pytest.mark.parametrize(
+    ("by", "column"),
+    [("{placed_at: dayted}", "public.invoice.dayted"), ("{placed_att: dated}", "public.orders.placed_att")],
+)
+def test_a_column_that_is_misspelt_is_told_before_anybody_could_be_matched_by_it(
+    open_lethe, by: str, column: str
+) -> None:
+    """Where no row could be matched yet, too: that nobody is found there would say nothing."""
+    lethe = open_lethe(policy(linked=f"linked: [{{to: invoices, by: {by}}}]"), SCHEMA)
+    with pytest.raises(SchemaMismatch, match=rf"column {column} .*not found in the database"):
+        measure(lethe, "orders")
+
+
 def test_a_step_that_the_table_would_not_take_is_told_before_anything_is_changed(open_lethe) -> None:
     lethe = open_lethe(policy(), SCHEMA + "ALTER TABLE orders ALTER postcode SET NOT NULL;")
     with pytest.raises(SchemaMismatch, match="column postcode: found NOT NULL, so it cannot be blanked"):

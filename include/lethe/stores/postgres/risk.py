@@ -158,6 +158,9 @@ def matches(ours: Counted, theirs: Counted, anonymity: Anonymity, linked: Linked
     Each side has a connection of its own, which is read while the other is. A row that says nothing in one of the
     columns is matched by the others, and one that a step made coarser at that step's level.
     """
+    for own, other in linked.by:  # a column that is missing is told where nobody could be matched by it yet, too
+        ours.of(own)
+        theirs.of(other)
     for columns in _choices(own for own, _ in linked.by):
         for levels in _levels(anonymity, columns):
             keys = _here(ours, linked, columns, levels)
