@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -40,6 +44,33 @@ class Database:
     def one(self, query: str, role: str = "postgres") -> Any:
         """The first column of the first row."""
         return self.rows(query, role)[0][0]
+
+
+NOBODY = 65534
+
+
+@contextmanager
+def without_rights() -> Iterator[None]:
+    """As a user to whom files can be closed: root is nobody meanwhile, others stay who they are.
+
+    Around as little as can be, then: what is imported there may not be found.
+    """
+    me = os.geteuid()
+    if me == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(me)
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A new folder that every user reaches and may read, unlike pytest's own."""
+    with tempfile.TemporaryDirectory(prefix="lethe-") as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        yield folder
 
 
 def write_policy(directory: Path, activity: str, evidence: str = "") -> Path:

@@ -25,6 +25,7 @@ from faults import environment
 from lethe.errors import AnchorConflict, AnchorUnreachable, ConfigError
 from lethe.evidence.anchors import open_anchor
 from lethe.model import AnchorSetting
+from support import open_folder, without_rights
 
 NOTE = "fjordvik.example/lethe\n60\nGgdnqvQ1LGO7hGGvmvvhLFmcnBTJKkCTrKUj8iFMJlE=\n\n— fjordvik.example/lethe c2lnYQ==\n"
 LATER = NOTE.replace("\n60\n", "\n12345\n")
@@ -196,10 +197,15 @@ def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
     assert _refusal(f"file://{tmp_path}/file") == f"anchor archive: not a directory; {REMEDY}"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere; the injected EACCES stands in for it")
-def test_a_folder_that_may_not_be_written_to_is_told(tmp_path: Path) -> None:
-    tmp_path.chmod(0o555)
-    assert _refusal(f"file://{tmp_path}") == f"anchor archive: permission denied; {REMEDY}"
+def test_a_folder_that_may_not_be_written_to_is_told() -> None:
+    with open_folder() as folder:
+        folder.chmod(0o555)
+        anchor = open_anchor(SETTING, {"lethe_archive": f"file://{folder}"}.__getitem__)
+        with without_rights():
+            assert list(folder.iterdir()) == []  # it can be reached: only writing is refused
+            with pytest.raises(AnchorUnreachable) as refused:
+                anchor.publish(NOTE)
+    assert str(refused.value) == f"anchor archive: permission denied; {REMEDY}"
 
 
 class StorageError(OSError):
