@@ -133,22 +133,32 @@ def open_lethe(new_database: Callable[..., Database], tmp_path: Path) -> Iterato
     """Opens Lethe over one PostgreSQL store named `crm` and a policy of one activity, written by the test in YAML.
 
     `lethe.database` is the store's database; its tables are made by `schema`, and the worker gets what
-    `lethe store grants` prints. `lethe.state_database` is lethe_state, `lethe.papers` the folder of documents.
+    `lethe store grants` prints. `lethe.state_database` is lethe_state, `lethe.papers` the folder of documents. With
+    `elsewhere`, the schema of a second store named `register`, that is `lethe.register`.
     """
     opened = []
 
-    def make(activity: str, schema: str, *, role: str = "lethe_worker", evidence: str = "") -> Lethe:
+    def make(
+        activity: str, schema: str, *, role: str = "lethe_worker", evidence: str = "", elsewhere: str = ""
+    ) -> Lethe:
         store, state = new_database(), new_database(state=True)
         store.run(schema)
-        policy_dir = write_policy(tmp_path / f"policy-{len(opened)}", activity, evidence)
+        policy_dir = write_policy(tmp_path / f"policy-{len(opened)}", activity, evidence, elsewhere=bool(elsewhere))
         papers = tmp_path / f"papers-{len(opened)}"
         papers.mkdir()
         addresses = {"crm": store.conninfo(role), "lethe_state": state.conninfo(role), "papers": f"file://{papers}"}
         if evidence:
             log = new_database(log=True)
             addresses["lethe_evidence"] = log.conninfo("lethe_sealer")
+        if elsewhere:
+            other = new_database()
+            other.run(elsewhere)
+            addresses["register"] = other.conninfo(role)
         lethe = Lethe.open(policy_dir, addresses.__getitem__, url=addresses.__getitem__)
         store.run(grants(lethe.policy, lethe.policy.stores["crm"]))
+        if elsewhere:
+            other.run(grants(lethe.policy, lethe.policy.stores["register"]))
+            lethe.register = other
         lethe.database, lethe.state_database, lethe.policy_dir = store, state, policy_dir
         lethe.addresses, lethe.papers = addresses, papers
         if evidence:

@@ -74,8 +74,8 @@ def at_pace(lethe: Lethe, size: int = 1) -> Lethe:
 
 def again(lethe: Lethe, role: str = "lethe_worker", policy_dir: Path | None = None) -> Lethe:
     """The same policy and databases, opened anew as `role`: another process, in effect."""
-    addresses = {"crm": lethe.database.conninfo(role), "lethe_state": lethe.state_database.conninfo(role)}
-    where = getattr(lethe, "addresses", addresses)  # of a Lethe that a test made by itself
+    where = getattr(lethe, "addresses", {})  # none of a Lethe that a test made by itself
+    addresses = {**where, "crm": lethe.database.conninfo(role), "lethe_state": lethe.state_database.conninfo(role)}
     return Lethe.open(policy_dir or lethe.policy_dir, addresses.__getitem__, url=where.__getitem__)
 
 

@@ -73,11 +73,14 @@ def open_folder() -> Iterator[Path]:
         yield folder
 
 
-def write_policy(directory: Path, activity: str, evidence: str = "") -> Path:
-    """A policy directory with one store, `crm`, and one activity file, `customers`, whose head is always the same."""
+def write_policy(directory: Path, activity: str, evidence: str = "", *, elsewhere: bool = False) -> Path:
+    """A policy directory with one activity file, `customers`, whose head is always the same.
+
+    It has one store, `crm`, or a second one, `register`.
+    """
     (directory / "activities").mkdir(parents=True)
     (directory / "organisation.yaml").write_text(ORGANISATION + evidence)
-    (directory / "stores.yaml").write_text(STORES)
+    (directory / "stores.yaml").write_text(STORES.replace("documents:", ELSEWHERE) if elsewhere else STORES)
     (directory / "activities" / "customers.yaml").write_text(HEAD + dedent(activity))
     return directory
 
@@ -111,6 +114,8 @@ stores:
 documents:
   papers: {connection: papers, title: {nb: Dokumenter, en: Documents}, backups: P35D}
 """
+ELSEWHERE = """  register: {kind: postgres, connection: register, title: {nb: Register, en: Register}, backups: P35D}
+documents:"""
 HEAD = """
 activity: customers
 title: {nb: Kunder, en: Customers}

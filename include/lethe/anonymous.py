@@ -48,17 +48,32 @@ def write_down(lethe: Lethe, found: Risk, run: str) -> None:
     outbox.write_once(f"risk/{found.dataset}/{run}", lambda place: risk_leaf(place, run, found=found, policy=digest))
 
 
-def part(lethe: Lethe, plan: Plan, run: str) -> None:
-    """Make rows coarser that could be matched with too few people, step by step until none are left."""
+def hide(lethe: Lethe, plan: Plan, run: str) -> None:
+    """Make rows coarser that stand out among too few, or could be matched with too few people, by the policy's steps.
+
+    One can bring about the other: it ends when no step helps any more.
+    """
     anonymity = lethe.policy.anonymity.get(lethe.rule(plan.rule).dataset.name)
     if anonymity is None:
         return
     store = _store(lethe, anonymity.dataset)
-    for linked in anonymity.linked:
-        for step in range(len(anonymity.small_groups)):
-            found = _at_once(_matches(lethe, anonymity, linked))
-            if not [store.coarsen_matched(plan, linked, keys, step, run=run) for keys in found]:
-                break
+    steps = range(len(anonymity.small_groups))
+    while sum(_part(lethe, store, plan, anonymity, linked, run) for linked in anonymity.linked) + sum(
+        store.coarsen(plan, step, run=run) for step in steps
+    ):
+        pass
+
+
+def _part(lethe: Lethe, store: PostgresStore, plan: Plan, anonymity: Anonymity, linked: Linked, run: str) -> int:
+    """Step by step until nothing can be matched; how many rows got coarser."""
+    coarser = 0
+    for step in range(len(anonymity.small_groups)):
+        found = _at_once(_matches(lethe, anonymity, linked))
+        rows = [store.coarsen(plan, step, run=run, matched=(linked, *keys)) for keys in found]
+        if not rows:
+            break
+        coarser += sum(rows)
+    return coarser
 
 
 def _at_once(found: Iterator[tuple[Match, int]]) -> Iterator[tuple[tuple[str, ...], list[Key]]]:

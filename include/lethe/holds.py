@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from lethe.errors import HoldError
 from lethe.model import Dataset, Policy
+from lethe.reach import below_of
 from lethe.sql import queries
 from lethe.stores.postgres.connection import Connection, telling
 
@@ -28,6 +29,10 @@ _SQL = queries("holds")
 
 ALL = "*"
 """The key that stands for every row of a dataset, or for all that a rule would do."""
+
+
+SPREAD_LOCK = 0x4C455449
+"""Advisory lock in lethe_state: two that number the targets of one hold at once would leave one out."""
 
 
 def whole_rule(rule: str) -> str:
@@ -163,6 +168,15 @@ class Register:
         return found[0]
 
     @telling
+    def spread(self, store: str, datasets: Collection[str]) -> None:
+        """Let holds on datasets of other stores be about this one too, where rows hang on theirs by now."""
+        if datasets:
+            with self._connection.get().transaction():
+                told = {"store": store, "datasets": list(datasets)}
+                self._connection.get().execute(_SQL["one_spreads"], {"lock": SPREAD_LOCK})
+                self._connection.get().execute(_SQL["spread"], told)
+
+    @telling
     def of_store(self, store: str) -> tuple[Open, ...]:
         """What the mirror of a store should have, and what it should have let go of."""
         found = self._connection.get().execute(_SQL["of_store"], {"store": store}).fetchall()
@@ -183,12 +197,11 @@ def targets_of(
 ) -> Iterator[Target]:
     """What a hold is on, by names of the policy, rows as (dataset, key); HoldError for a name that it does not have.
 
-    A row covers what hangs on it: a customer its cases, a case its messages.
+    A row covers what hangs on it, in every store: a customer its cases, a case its messages.
     """
-    for dataset, key in rows:
-        yield Target(_dataset(policy, dataset).store, dataset, key)
-    for dataset in datasets:
-        yield Target(_dataset(policy, dataset).store, dataset, ALL)
+    for name, key in (*rows, *((name, ALL) for name in datasets)):
+        below = below_of(policy, _dataset(policy, name))
+        yield from (Target(store, name, key) for store in dict.fromkeys(each.store for each, _ in below))
     for name in rules:
         rule = policy.rules[_known(name, "rule", policy.rules)]
         yield Target(rule.dataset.store, whole_rule(name), ALL)

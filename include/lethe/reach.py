@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from lethe.model import (
     Anonymise,
@@ -161,6 +161,45 @@ def below_of(policy: Policy, dataset: Dataset) -> Iterator[tuple[Dataset, tuple[
     }
     for name in sorted((name for name, paths in found.items() if paths), key=lambda name: (len(found[name][0]), name)):
         yield policy.datasets[name], found[name]
+
+
+def read_elsewhere(policy: Policy, store: str) -> Mapping[str, frozenset[str]]:
+    """What a store's rules and holds read of datasets in other stores: columns, keys among them, by dataset."""
+    starts = [dataset for dataset in policy.datasets.values() if dataset.store == store]
+    refs = [(dataset, condition.at) for dataset in starts for condition in dataset.held_when]
+    refs += [
+        (dataset, ColumnRef(column, path))
+        for dataset in starts
+        for path, above in above_of(policy, dataset)
+        for column in above.key
+    ]
+    for rule in policy.rules.values():
+        refs += references_of(policy, rule) if rule.dataset.store == store else ()
+    found = dict[str, set[str]]()
+    for dataset, ref in refs:
+        steps = [dataset, *along(policy, dataset, ref.path)]
+        read = [(steps[-1], ref.column)]
+        read += [
+            (step, own) for step, name in zip(steps, ref.path, strict=False) for own in own_of(step.relations[name])
+        ]
+        for step, column in read:
+            if step.store != store:
+                found.setdefault(step.name, set(step.key)).add(column)
+    return {name: frozenset(columns) for name, columns in found.items()}
+
+
+def above_elsewhere(policy: Policy, store: str) -> frozenset[str]:
+    """The datasets of other stores that rows of this one hang on."""
+    here = (dataset for dataset in policy.datasets.values() if dataset.store == store)
+    above = (each for dataset in here for _, each in above_of(policy, dataset))
+    return frozenset(each.name for each in above if each.store != store)
+
+
+def own_of(relation: Relation) -> Iterator[str]:
+    """The columns by which a row refers to another."""
+    yield from (own for own, _ in relation.columns)
+    if relation.when is not None:
+        yield relation.when.at.column
 
 
 def lost_holds(number: int, dataset: str | None = None) -> Iterator[str]:

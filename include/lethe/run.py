@@ -29,10 +29,11 @@ from lethe.errors import (
 )
 from lethe.evidence.guard import require_current, require_sealed
 from lethe.evidence.outside import Head, Outside
-from lethe.explain import Explained
+from lethe.explain import Explained, Told
 from lethe.model import Dataset, Done, Evidence, Plan, Policy, Reason, Receipt, Remaining, Rule, Shard, Verdict
 from lethe.plan import finish_shard, make_plan
 from lethe.policy import load
+from lethe.reach import above_elsewhere, below_of, datasets_of
 from lethe.state import Listed, State
 from lethe.stores import DataStore, open_store
 from lethe.stores.postgres.connection import Connection
@@ -129,6 +130,7 @@ class Lethe:
     def bring_up_holds(self, store: str, run: str) -> None:
         """Let a store's mirror have the holds that the register has; StoreError when it cannot, and so may not act."""
         register = self.state.holds
+        register.spread(store, above_elsewhere(self.policy, store))
         if targets := register.of_store(store):
             for target in self.mirror(store).bring_up(targets, run):
                 register.note(target, lifted=target.released)
@@ -169,6 +171,8 @@ class Lethe:
         head = self._head()
         for name in (rule.dataset.store, STATE_CONNECTION):
             require_sealed(head, self.outbox(name), setting.stop_after, self.policy.organisation.zone)
+        for name in {dataset.store for dataset in datasets_of(self.policy, rule)} - {rule.dataset.store}:
+            require_current(head, self.outbox(name))  # what a restored store says is what was so once
 
     def rule(self, name: str) -> Rule:
         """The rule of this name; PolicyError when the policy has none."""
@@ -184,7 +188,7 @@ class Lethe:
         """The store of this name in the policy."""
         if name not in self._stores:
             store = self.policy.stores[name]
-            self._stores[name] = open_store(store, self.policy, self._conninfo(store.connection), self._url)
+            self._stores[name] = open_store(store, self.policy, self.address, self._url)
         return self._stores[name]
 
     def today(self, now: datetime) -> date:
@@ -272,12 +276,12 @@ class Lethe:
 
     def finish(self, digest: str, now: datetime, run: str) -> None:
         """What comes after all shards: small groups go or are made coarser, and the tables are purged."""
-        from lethe.anonymous import part
+        from lethe.anonymous import hide
 
         plan = self.may_act(digest, now)
         if plan is None:
             return
-        part(self, plan, run)
+        hide(self, plan, run)
         dataset = self.rule(plan.rule).dataset
         self._work_off(plan, finish_shard(f"{dataset.schema}.{dataset.table}"), run, None)
 
@@ -338,15 +342,23 @@ class Lethe:
         from lethe.stores.postgres.store import PostgresStore
         from lethe.stores.postgres.subject import Subject
 
-        store = self.store_named(dataset.store)
-        if not isinstance(store, PostgresStore):
-            raise ConfigError(f"store {dataset.store}: found kind {store}, expected one that can name rows")
         confirmed = {name for name, rule in self.policy.rules.items() if self.state.is_confirmed(rule)}
-        told = store.explain(Subject(dataset, key, most), today, confirmed)
-        if not told:
-            raise SubjectError(f"{dataset.name} has no row with this key")
-        behind = self.mirror(dataset.store).behind(self.state.holds.of_store(dataset.store))
-        return Explained(dataset, today, told, behind)
+        subject, told, behind = Subject(dataset, key, most), list[Told](), 0
+        below = list(below_of(self.policy, dataset))
+        for name in dict.fromkeys(each.store for each, _ in below):  # its own store first
+            store = self.store_named(name)
+            if not isinstance(store, PostgresStore):
+                raise ConfigError(f"store {name}: found kind {store}, expected one that can name rows")
+            try:
+                told += store.explain(subject, today, confirmed)
+                behind += self.mirror(name).behind(self.state.holds.of_store(name))
+            except StoreError as error:
+                if name == dataset.store:
+                    raise
+                told += (Told(each, paths, problem=str(error)) for each, paths in below if each.store == name)
+            if not told:
+                raise SubjectError(f"{dataset.name} has no row with this key")
+        return Explained(dataset, today, tuple(told), behind)
 
     def begin(
         self, name: str, run: str, state: Literal["scheduled", "started"], *, dag: str | None = None,

@@ -188,7 +188,7 @@ class InPostgres:
             self.hold(*hold)
 
     def open(self) -> DataStore:
-        store = PostgresStore(self.policy.stores["crm"], self.policy, self.database.conninfo("lethe_worker"))
+        store = PostgresStore(self.policy.stores["crm"], self.policy, lambda _: self.database.conninfo("lethe_worker"))
         store.pace.size[Way.BLOCKS] = 3
         self._opened.append(store)
         return store

@@ -142,6 +142,16 @@ def test_what_can_be_matched_with_few_people_is_counted(open_lethe, invoices: in
     assert told == [f"{at_risk} rows can be matched with fewer than 5 people of invoices"][:at_risk]
 
 
+def test_what_a_small_group_was_made_can_be_matched_and_is_parted_then(open_lethe) -> None:
+    """In May nobody was invoiced 700; in the year that the small groups were made coarser to, one was."""
+    steps = "[{postcode: blank}, {placed_at: {generalise: year}}, {amount: blank}]"
+    invoices = "INSERT INTO invoice VALUES (1, 'Firma', '2021-09-03', 700);"
+    invoices += "INSERT INTO invoice SELECT n, 'Firma ' || n, '2021-09-03', 5000 FROM generate_series(2, 9) n;"
+    lethe = open_lethe(policy(steps, LINKED), SCHEMA + invoices)
+    assert carry_out(lethe) == ()
+    assert lethe.database.rows("SELECT id FROM orders WHERE amount IS NULL") == [(7,)]
+
+
 def test_names_of_one_person_are_one_person(open_lethe) -> None:
     same = "INSERT INTO invoice SELECT n, 'Firma', '2021-05-03', 100 FROM generate_series(1, 50) n;"
     lethe = open_lethe(policy(steps="[]", linked=LINKED), SCHEMA + same)

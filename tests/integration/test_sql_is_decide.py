@@ -153,7 +153,7 @@ def _agree(bench: Bench, case: Case) -> None:
     memory = case.memory(policy)
     bench.fill(case, memory)
     judge = MemoryStore(policy.stores["crm"], policy, Memory(bench.tables(), holds=memory.holds))
-    with PostgresStore(policy.stores["crm"], policy, bench.database.conninfo()) as store:
+    with PostgresStore(policy.stores["crm"], policy, lambda _: bench.database.conninfo()) as store:
         _same_verdicts(bench, store, judge, case, rule)
         _same_explained(bench, store, judge, case, rule)
         plan = _same_survey(store, judge, case, policy, rule)
@@ -264,7 +264,7 @@ def test_what_is_no_date_is_never_read_as_one(bench: Bench, type_: str) -> None:
 
     policy = load(write_policy(bench.directory / "policy", TEXT_CLOCK))
     with (
-        PostgresStore(policy.stores["crm"], policy, bench.database.conninfo()) as store,
+        PostgresStore(policy.stores["crm"], policy, lambda _: bench.database.conninfo()) as store,
         pytest.raises(SchemaMismatch, match=r"found type .*, expected date or timestamp"),
     ):
         store.survey(policy.rules["ends"], date(2025, 3, 1), confirmed=True)

@@ -234,16 +234,18 @@ def _joined(source: DatasetSource, estate: Estate) -> Dataset:
 
 
 def _join(source: DatasetSource, relation: Relation, estate: Estate) -> Relation:
-    """The relation with its columns paired; it must lead to the whole key of a dataset of the same store."""
+    """The relation with its columns paired; it must lead to the whole key of a dataset."""
     spot = source.spot / "refers_to" / relation.name
     target = estate.find(relation.to, spot / "to")
     if relation.when and "." in relation.when.at.column:
         (spot / "when").report("found a relation, expected a column of the same table")
     if target is None:
         return relation
-    if target.store != source.form.in_:
-        text = f"found a dataset of the store {target.store}, expected one of {source.form.in_}"
-        (spot / "to").report(text)
+    if target.store != source.form.in_ and relation.name in many(source.form.follows):
+        (source.spot / "follows").report(
+            f"found {relation.name}, which leads to the store {target.store}, expected a relation within "
+            f"{source.form.in_}: two databases share no transaction; let a rule of its own be read from {target.name}"
+        )
     if relation.columns[0][1] == "" and len(target.key) == 1:
         return replace(relation, columns=((relation.columns[0][0], target.key[0]),))
     if sorted(to for _, to in relation.columns) != sorted(target.key):

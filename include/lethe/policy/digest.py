@@ -25,7 +25,7 @@ from lethe.model import (
     Relation,
     Rule,
 )
-from lethe.reach import documents_of
+from lethe.reach import datasets_of, documents_of
 
 _WORDS_ONLY = frozenset(
     {"title", "since", "digest", "activity", "personal_data", "law", "dataset"}
@@ -42,6 +42,7 @@ def rule_digest(rule: Rule, policy: Policy) -> str:
             "zone": str(organisation.zone),
             "fiscal_year_end": [organisation.year_end.month, organisation.year_end.day],
             "store": _store(rule.dataset, policy),
+            "elsewhere": {name: policy.stores[name].connection for name in _elsewhere(rule, policy)},
             "dataset": _dataset(rule.dataset, _references(rule), datasets),
             "followers": [_kin(kin, datasets) for kin in rule.followers],
             "leaders": [_kin(kin, datasets) for kin in rule.leaders],
@@ -52,6 +53,11 @@ def rule_digest(rule: Rule, policy: Policy) -> str:
             "rule": {field.name: _plain(getattr(rule, field.name)) for field in _meaning(rule)},
         }
     )
+
+
+def _elsewhere(rule: Rule, policy: Policy) -> set[str]:
+    """The other stores that it is read from."""
+    return {dataset.store for dataset in datasets_of(policy, rule)} - {rule.dataset.store}
 
 
 def policy_digest(policy: Policy) -> str:

@@ -21,6 +21,18 @@ SELECT hold, store, dataset, key, in_force_at, lifted_at FROM lethe.hold_target 
 -- name: ids_like
 SELECT id FROM lethe.known_hold WHERE starts_with(id, %(start)s) LIMIT 2
 
+-- name: one_spreads
+SELECT pg_advisory_xact_lock(%(lock)s)
+
+-- name: spread
+INSERT INTO lethe.hold_target (hold, number, store, dataset, key)
+SELECT t.hold, t.last + row_number() OVER (PARTITION BY t.hold ORDER BY t.dataset, t.key), %(store)s, t.dataset, t.key
+FROM (
+    SELECT hold, dataset, key, max(max(number)) OVER (PARTITION BY hold) AS last, bool_or(store = %(store)s) AS has_it
+    FROM lethe.hold_target GROUP BY hold, dataset, key
+) AS t JOIN lethe.known_hold h ON h.id = t.hold
+WHERE h.released_at IS NULL AND t.dataset = ANY (%(datasets)s) AND t.key IS NOT NULL AND NOT t.has_it
+
 -- name: of_store
 SELECT t.hold, t.number, t.dataset, t.key, h.because, h.role, h.review, h.released_at IS NOT NULL,
     coalesce(h.released_by, h.approver), t.in_force_at IS NOT NULL, t.lifted_at IS NOT NULL

@@ -36,25 +36,26 @@ class DataStore(Protocol):
     ) -> None: ...
 
 
-Opener = Callable[[Store, Policy, str, Callable[[str], str]], DataStore]
+Addresses = Callable[[str], str]
+Opener = Callable[[Store, Policy, Addresses, Addresses], DataStore]
 
 
-def _postgres(store: Store, policy: Policy, conninfo: str, url: Callable[[str], str]) -> DataStore:
+def _postgres(store: Store, policy: Policy, address: Addresses, url: Addresses) -> DataStore:
     from lethe.stores.postgres.store import (
         PostgresStore,  # the driver is loaded when a store is opened, not with the policy
     )
 
-    return PostgresStore(store, policy, conninfo, url)
+    return PostgresStore(store, policy, address, url)
 
 
 KINDS: Mapping[str, Opener] = {"postgres": _postgres}
 
 
-def open_store(store: Store, policy: Policy, conninfo: str, url: Callable[[str], str]) -> DataStore:
+def open_store(store: Store, policy: Policy, address: Addresses, url: Addresses) -> DataStore:
     """The store by its kind; ConfigError for a kind that this version cannot open.
 
-    `url` turns the id of a folder of documents into its URL.
+    `address` turns a store's name into its connection string, `url` the id of a folder of documents into its URL.
     """
     if store.kind not in KINDS:
         raise ConfigError(f"store {store.name}: found kind {store.kind}, expected one of {', '.join(KINDS)}")
-    return KINDS[store.kind](store, policy, conninfo, url)
+    return KINDS[store.kind](store, policy, address, url)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from zoneinfo import ZoneInfo
@@ -31,6 +31,13 @@ COMPARED = (
     *("boolean", "smallint", "integer", "bigint", "uuid", "date"),
 )
 """Types, besides enums, of which each value has one spelling, so that conditions can compare them as text."""
+_SPELT = {
+    **dict.fromkeys(("text", "character varying", "character", "name"), "text"),
+    **dict.fromkeys(("smallint", "integer", "bigint"), "integer"),
+    "uuid": "uuid",
+    "date": "date",
+}
+"""How values are written, by type: alike in two databases where this is the same."""
 LARGE = 100_000
 """Rows from which a missing index on the clock is worth a warning."""
 
@@ -69,10 +76,16 @@ class Agreed:
         return dataset
 
 
-def agree(conn: psycopg.Connection, policy: Policy, rule: Rule) -> Agreed:
-    """Read the live schema of everything that `rule` touches or reads; SchemaMismatch with every difference."""
+def agree(conn: psycopg.Connection, policy: Policy, rule: Rule, elsewhere: Callable[[Dataset], Table | None]) -> Agreed:
+    """Read the live schema of everything that `rule` touches or reads; SchemaMismatch with every difference.
+
+    `elsewhere` reads that of a dataset in another store.
+    """
     wanted = {dataset.name: dataset for dataset in datasets_of(policy, rule)}
-    found = {name: read_dataset(conn, dataset) for name, dataset in wanted.items()}
+    found = {
+        name: read_dataset(conn, dataset) if dataset.store == rule.dataset.store else elsewhere(dataset)
+        for name, dataset in wanted.items()
+    }
     problems = [
         f"table {d.schema}.{d.table} (dataset {name}): not found in the database; correct the policy or the connection"
         for name, d in wanted.items()
@@ -85,7 +98,7 @@ def agree(conn: psycopg.Connection, policy: Policy, rule: Rule) -> Agreed:
         targets = {relation.to for _, relation in relations_of(policy, rule)}
         problems += [line for d in wanted.values() for line in _key(d, tables[d.name], referred=d.name in targets)]
     if not problems:
-        problems += [*_clock(agreed, rule), *_compared(agreed, rule)]
+        problems += [*_clock(agreed, rule), *_compared(agreed, rule), *_across(agreed, rule)]
         problems += [*_action(conn, agreed, rule), *_reach(agreed, rule)]
     if problems:
         raise SchemaMismatch(tuple(f"store {rule.dataset.store}, rule {rule.name}: {line}" for line in problems))
@@ -151,6 +164,22 @@ def _compared(agreed: Agreed, rule: Rule) -> Iterator[str]:
                         f"relation {dataset.name}.{relation.name}: found type {type_} of {side}.{name}, whose equality "
                         "is not PostgreSQL's own; compare both sides with as_text"
                     )
+
+
+def _across(agreed: Agreed, rule: Rule) -> Iterator[str]:
+    """What is compared across stores has one spelling in both."""
+    for dataset, relation in dict.fromkeys(relations_of(agreed.policy, rule)):
+        if relation.as_text or agreed.policy.datasets[relation.to].store == dataset.store:
+            continue
+        for own, other in relation.columns:
+            here, there = agreed.tables[dataset.name].columns[own], agreed.tables[relation.to].columns[other]
+            spelt = {_SPELT.get(each.type) if each.kind == "builtin" else None for each in (here, there)}
+            if None in spelt or len(spelt) > 1:
+                yield (
+                    f"relation {dataset.name}.{relation.name}: found type {here.type} of {own} and {there.type} of "
+                    f"{relation.to}.{other} in another store, expected texts, integers, dates or uuids in both; "
+                    "compare both sides with as_text"
+                )
 
 
 def _action(conn: psycopg.Connection, agreed: Agreed, rule: Rule) -> Iterator[str]:

@@ -24,7 +24,8 @@ from lethe.evidence.receipts import commit_to, period_of
 from lethe.model import NO_REASON, Plan, Reason, Receipt, Rule, Shard, Store, Way
 from lethe.reach import changed_by
 from lethe.sql import queries
-from lethe.stores.postgres import documents, outbox, receipts, risk
+from lethe.stores.postgres import documents, outbox, receipts
+from lethe.stores.postgres.elsewhere import Elsewhere, Rows
 from lethe.stores.postgres.live import read_inbound, read_triggers
 from lethe.stores.postgres.predicate import Holds, Predicate, Question
 from lethe.stores.postgres.redacting import forget, mark, redact_texts, texts_of
@@ -80,6 +81,7 @@ class Work:
     question: Question
     store: Store
     run: str
+    elsewhere: Elsewhere
     folders: documents.Folders = field(default_factory=dict)
     lock_timeout: str = "5s"
     statement_timeout: str = "5min"
@@ -174,15 +176,16 @@ def apply_range(conn: psycopg.Connection, work: Work, shard: Shard, pace: Pace) 
     started = monotonic()
     for _ in range(TRIES):
         if names_documents(work.rule):
-            with conn.transaction():
+            with work.elsewhere.holding(), conn.transaction():
                 if (batch := _next_batch(conn, work, shard, pace)) is not None:
                     documents.intend(conn, work, documents.find(conn, batch.predicate, batch.where), shard.number)
         done: tuple[Deed, int] | None = None
-        with conn.transaction():
+        with work.elsewhere.holding(), conn.transaction():
             batch = _next_batch(conn, work, shard, pace)
             if batch is None:
                 return None
             done = _do(conn, work, shard, batch)
+            work.elsewhere.require_held()
         if done is not None:  # else it was rolled back, to be begun anew
             found, seq = done
             seconds = monotonic() - started
@@ -213,7 +216,10 @@ def _next_batch(conn: psycopg.Connection, work: Work, shard: Shard, pace: Pace) 
         where = replace(where, rows=tuple(one(conn, candidates(predicate, where))[0]))
         texts_of(predicate, where)  # names the joins by which texts know their data subject: they are locked too
         for lock in locks(predicate, where):
-            one(conn, lock)
+            if isinstance(lock, Rows):
+                work.elsewhere.read_again(conn, lock)
+            else:
+                one(conn, lock)
     return Batch(before, predicate, where, last)
 
 
@@ -355,7 +361,6 @@ def finish(conn: psycopg.Connection, work: Work, shard: Shard) -> Receipt | None
             receipts.forget(conn, today)
         forget(conn, Predicate(work.question))
         documents.tell(conn, work, shard.number, 1, documents.withdraw(conn, work))
-        risk.coarsen(conn, work, Predicate(with_holds(conn, work.question)))
         groups = 0
         aggregate, found = work.rule.aggregate, work.plan.survey
         if aggregate is not None and found.oldest is not None and found.newest is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from psycopg.sql import SQL, Composable, Identifier
 
 from lethe.model import Aggregate, Anonymise, Dataset, Policy, Rule, Store
-from lethe.reach import changed_by, datasets_of, naming
+from lethe.reach import changed_by, datasets_of, naming, read_elsewhere
 from lethe.sql import script
 from lethe.stores.postgres.predicate import table_name
 
@@ -38,6 +38,12 @@ BEGIN
 END $lethe$;
 """
 
+_COPIES = """
+-- Rows of other stores that verdicts are read from are copied for the session.
+DO $lethe$ BEGIN
+    EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO %I', current_database(), '{role}');
+END $lethe$"""
+
 _OPTIONAL = """
 -- Two things need more than the above; without them Lethe works row by row, and autovacuum cleans up when it comes by.
 --   dropping whole partitions: the role owns the partitioned table and its partitions, itself or through a group role
@@ -51,6 +57,7 @@ def grants(policy: Policy, store: Store, role: str = WORKER) -> str:
     lines = sorted({SQL("GRANT USAGE ON SCHEMA {} TO {}").format(s, who).as_string() for s in _schemas(policy, store)})
     lines += [f"GRANT {what} ON {table} TO {who.as_string()}" for what, table in wanted]
     head = f"-- Lethe in store {store.name}: run as the owner of the database and of its tables.\n\n"
+    lines += [_COPIES.format(role=role)] if read_elsewhere(policy, store.name) else []
     own, parts = _OWN.format(role=who.as_string()), _of_partitions(wanted, who) if wanted else ""
     granted = "".join(f"{line};\n" for line in lines)
     return f"{head}{script('store')}{own}\n{granted}{parts}{_OPTIONAL.format(role=who.as_string())}"
@@ -59,8 +66,19 @@ def grants(policy: Policy, store: Store, role: str = WORKER) -> str:
 def _schemas(policy: Policy, store: Store) -> Iterator[Identifier]:
     for rule in policy.rules.values():
         if rule.dataset.store == store.name:
-            yield from (Identifier(dataset.schema) for dataset in datasets_of(policy, rule))
-    yield from (Identifier(dataset.schema) for dataset in _measured(policy, store))
+            yield from (Identifier(dataset.schema) for dataset in _here(policy, rule, store))
+    yield from (Identifier(dataset.schema) for dataset in (*_measured(policy, store), *_asked(policy, store)))
+
+
+def _here(policy: Policy, rule: Rule, store: Store) -> Iterator[Dataset]:
+    """The rule's own rows, what shares their fate, and what their verdict is read from, as far as it is here."""
+    yield from (dataset for dataset in datasets_of(policy, rule) if dataset.store == store.name)
+
+
+def _asked(policy: Policy, store: Store) -> Iterator[Dataset]:
+    """What verdicts in other stores are read from here."""
+    names = {name for other in policy.stores if other != store.name for name in read_elsewhere(policy, other)}
+    yield from (dataset for name in sorted(names) if (dataset := policy.datasets[name]).store == store.name)
 
 
 def _measured(policy: Policy, store: Store) -> Iterator[Dataset]:
@@ -72,12 +90,15 @@ def _measured(policy: Policy, store: Store) -> Iterator[Dataset]:
 def _wanted(policy: Policy, store: Store) -> Iterator[tuple[Composable, Identifier]]:
     """Privileges and the tables they are needed on."""
     yield from ((SQL("SELECT"), table_name(dataset)) for dataset in _measured(policy, store))
+    for dataset in _asked(policy, store):
+        yield SQL("SELECT"), table_name(dataset)
+        yield SQL("UPDATE ({})").format(Identifier(dataset.key[0])), table_name(dataset)
     for rule in policy.rules.values():
         if rule.dataset.store != store.name:
             continue
-        yield from ((SQL("SELECT"), table_name(dataset)) for dataset in datasets_of(policy, rule))
+        yield from ((SQL("SELECT"), table_name(dataset)) for dataset in _here(policy, rule, store))
         yield from ((SQL("SELECT"), table_name(dataset)) for dataset, _ in naming(policy, rule))
-        for dataset in _locked(policy, rule):  # a row lock asks for UPDATE on some column
+        for dataset in _here(policy, rule, store):  # a row lock asks for UPDATE on some column
             yield SQL("UPDATE ({})").format(Identifier(dataset.key[0])), table_name(dataset)
         if isinstance(rule.action, Anonymise):
             columns = SQL(", ").join(map(Identifier, sorted(rule.action.fields)))
@@ -96,8 +117,3 @@ def _of_partitions(wanted: list[tuple[str, str]], role: Identifier) -> str:
 def _into(aggregate: Aggregate, dataset: Dataset) -> Identifier:
     schema, _, table = aggregate.into.rpartition(".")
     return Identifier(schema or dataset.schema, table)
-
-
-def _locked(policy: Policy, rule: Rule) -> Iterator[Dataset]:
-    """The rule's own rows, what shares their fate, and what their verdict is read from."""
-    yield from datasets_of(policy, rule)

@@ -84,7 +84,7 @@ class Scope:
             source = self.agreed.owner(self.dataset, ColumnRef("", path[:-1]))
             relation = source.relations[path[-1]]
             alias = f"{self.alias}_{len(self.joins)}"
-            target = table_name(self.agreed.policy.datasets[relation.to])
+            target = seen_from(self.dataset.store, self.agreed.policy.datasets[relation.to])
             self.joins[path] = (alias, target, link(relation, here, alias))
         return self.joins[path][0]
 
@@ -100,6 +100,16 @@ class Scope:
 def table_name(dataset: Dataset) -> Identifier:
     """The dataset's table, qualified."""
     return Identifier(dataset.schema, dataset.table)
+
+
+def copied(dataset: Dataset) -> Identifier:
+    """The session's copy of a dataset of another store (elsewhere.py)."""
+    return Identifier("pg_temp", f"elsewhere_{dataset.name}")
+
+
+def seen_from(store: str, dataset: Dataset) -> Identifier:
+    """Where a session in a store reads the dataset: its table, or the copy of one that lies elsewhere."""
+    return table_name(dataset) if dataset.store == store else copied(dataset)
 
 
 def link(relation: Relation, source: str, target: str) -> Composable:

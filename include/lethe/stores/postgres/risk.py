@@ -16,7 +16,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from lethe.anonymise.risk import Groups, Key, matched
 from lethe.errors import SchemaMismatch
 from lethe.evidence.leaf import coarsening_leaf
-from lethe.model import Anonymise, Anonymity, Change, Dataset, Generalise, Linked, Policy, Reason
+from lethe.model import Anonymise, Anonymity, Change, Dataset, Generalise, Linked, Policy, Reason, WriteDown
 from lethe.stores.postgres import outbox
 from lethe.stores.postgres.agree import Agreed, zone_of
 from lethe.stores.postgres.changes import assignment, changed, is_changed
@@ -31,6 +31,8 @@ Levels = Mapping[str, Generalise]
 """How coarse columns are compared, where that is coarser than the rule leaves them."""
 Match = tuple[tuple[str, ...], Key]
 """The columns that rows say something in and are matched by, and what they say there."""
+Matched = tuple[Linked, tuple[str, ...], list[Key]]
+"""Rows that can be matched: with what, by which columns, and the keys of some of them."""
 _TEXTS = ("text", "character varying", "character", "json", "jsonb")
 _NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
 
@@ -47,10 +49,13 @@ class Counted:
         anonymising = (r.action for r in policy.rules.values() if r.dataset.name == dataset.name)
         self.fields = next((dict(action.fields) for action in anonymising if isinstance(action, Anonymise)), {})
         scope = Scope(Agreed(policy, {dataset.name: table}, (), ""), dataset, "t")
-        self.test = done(scope, self.fields) if self.fields else SQL("true")
-        """Whether a row counts."""
-        self.rows = SQL("{} AS t{}").format(table_name(dataset), scope.joined())
-        """All rows, with what the test reads besides."""
+        taken = {name: change for name, change in self.fields.items() if not isinstance(change, WriteDown)}
+        self.test = done(scope, taken) if self.fields else SQL("true")
+        """Whether a row counts: it lost all that it was to lose."""
+
+    def table(self) -> Composable:
+        """Its rows, as t."""
+        return SQL("{} AS t").format(table_name(self.dataset))
 
     def of(self, column: str) -> Composable:
         """A column, qualified; SchemaMismatch when the table has none of this name."""
@@ -76,7 +81,7 @@ def groups(counted: Counted, anonymity: Anonymity) -> Groups:
         " FROM (SELECT count(*) AS n FROM {} WHERE {} AND {} GROUP BY {}) AS g"
     ).format(
         Literal(anonymity.k),
-        counted.rows,
+        counted.table(),
         counted.test,
         _says_something(counted, anonymity.by),
         SQL(", ").join(map(counted.of, anonymity.by)),
@@ -84,17 +89,6 @@ def groups(counted: Counted, anonymity: Anonymity) -> Groups:
     row = counted.conn.execute(query).fetchone()
     assert row is not None
     return Groups(*row)
-
-
-def coarsen(conn: Conn, work: Work, predicate: Predicate) -> None:
-    """Make groups that are too small coarser, step by step, each with its evidence; one that is none is left alone."""
-    anonymity = work.question.agreed.policy.anonymity.get(work.rule.dataset.name)
-    if anonymity is None:
-        return
-    counted = Counted(conn, work.question.agreed.policy, work.rule.dataset)
-    for number, step in enumerate(anonymity.small_groups):
-        rows = _coarsen_groups(counted, anonymity, step, predicate)
-        tell(conn, work, step=number, matched_with=None, rows=rows)
 
 
 def tell(conn: Conn, work: Work, *, step: int, matched_with: str | None, rows: int) -> None:
@@ -105,24 +99,20 @@ def tell(conn: Conn, work: Work, *, step: int, matched_with: str | None, rows: i
         outbox.write(conn, place, f"{work.plan.digest}/coarser/{uuid4().hex}", leaf)
 
 
-def _coarsen_groups(counted: Counted, anonymity: Anonymity, step: Mapping[str, Change], predicate: Predicate) -> int:
-    """Make the rows of groups that are too small coarser by a step, but those that must stay as they are."""
+def coarsen(
+    counted: Counted, anonymity: Anonymity, step: Mapping[str, Change], predicate: Predicate, matched: Matched | None
+) -> int:
+    """Make rows coarser by a step, but those that must stay as they are: matched ones, or those of small groups."""
+    if matched is not None:
+        linked, columns, keys = matched
+        written = _together(_written(counted, column) for column in columns)
+        test = SQL("{} AND {} = ANY (%(keys)s)").format(plain(_pattern(counted, linked, columns)), plain(written))
+        return _coarsen(counted, step, predicate, test, keys)
     key = _together(map(counted.of, anonymity.by))
     small = SQL("{} IN (SELECT {} FROM {} WHERE {} AND {} GROUP BY 1 HAVING count(*) < {})").format(
-        key, key, counted.rows, counted.test, _says_something(counted, anonymity.by), Literal(anonymity.k)
+        key, key, counted.table(), counted.test, _says_something(counted, anonymity.by), Literal(anonymity.k)
     )
     return _coarsen(counted, step, predicate, plain(small))
-
-
-def coarsen_matched(
-    counted: Counted, linked: Linked, found: tuple[tuple[str, ...], list[Key]], step: Mapping[str, Change],
-    predicate: Predicate,
-) -> int:  # fmt: skip
-    """Make the rows that can be matched coarser by a step; `found` is the columns that say something, and the keys."""
-    columns, keys = found
-    written = _together(_written(counted, column) for column in columns)
-    test = SQL("{} AND {} = ANY (%(keys)s)").format(plain(_pattern(counted, linked, columns)), plain(written))
-    return _coarsen(counted, step, predicate, test, keys)
 
 
 def _coarsen(
@@ -194,7 +184,7 @@ def _here(counted: Counted, linked: Linked, columns: tuple[str, ...], levels: Le
     as_coarse = [is_changed(counted.of(c), counted.columns[c], change, zone) for c, change in levels.items()]
     query = SQL('SELECT {} COLLATE "C", count(*) FROM {} WHERE {} GROUP BY 1 ORDER BY 1').format(
         _together(_written(counted, column) for column in columns),
-        counted.rows,
+        counted.table(),
         SQL(" AND ").join([counted.test, _pattern(counted, linked, columns), *as_coarse]),
     )
     return _stream(counted.conn, query)
@@ -209,7 +199,7 @@ def _there(
     query = SQL('SELECT {} COLLATE "C", count(DISTINCT {}) FROM {} WHERE {} AND NOT ({}) GROUP BY 1 ORDER BY 1').format(
         _together(_as_coarse(counted, theirs[column], change) for column, change in coarse.items()),
         _together(map(counted.of, named)),
-        counted.rows,
+        counted.table(),
         _says_something(counted, named),
         counted.test if counted.fields else SQL("false"),
     )
@@ -267,7 +257,7 @@ def _telling(counted: Counted, column: str) -> int:
     from lethe.anonymise.subject import Identifiers
 
     values = SQL("SELECT {0}::text, count(*) FROM {1} WHERE {0} IS NOT NULL GROUP BY 1").format(
-        counted.of(column), counted.rows
+        counted.of(column), counted.table()
     )
     sums = SQL("SELECT coalesce(sum(n), 0)::bigint, count(*) FROM ({}) AS v (value, n)").format(values)
     rows, distinct = counted.conn.execute(sums).fetchone() or (0, 0)

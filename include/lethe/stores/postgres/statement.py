@@ -9,13 +9,28 @@ from datetime import date, datetime
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal, Placeholder
 
 from lethe.deadlines import start_of
-from lethe.model import Aggregate, Anonymise, ByPath, ColumnRef, Kin, Redact, Rule, Shard, Way, WriteDown
+from lethe.model import (
+    Aggregate,
+    Anonymise,
+    ByPath,
+    ColumnRef,
+    Dataset,
+    Kin,
+    Redact,
+    Relation,
+    Rule,
+    Shard,
+    Way,
+    WriteDown,
+)
 from lethe.reach import documents_of
 from lethe.stores.postgres.changes import assignment
+from lethe.stores.postgres.elsewhere import Rows, key_of
 from lethe.stores.postgres.predicate import (
     Predicate,
     Question,
     Scope,
+    among,
     dependent_scopes,
     key_text,
     link,
@@ -118,8 +133,11 @@ def candidates(predicate: Predicate, where: Range) -> Composed:
     ).format(where.relation, predicate.scope.joined(), within(predicate, where), predicate.due)
 
 
-def locks(predicate: Predicate, where: Range) -> Iterator[Composed]:
-    """Locks on all that the verdict on the candidates is read from, so that the deed's own snapshot stays true."""
+def locks(predicate: Predicate, where: Range) -> Iterator[Composed | Rows]:
+    """Locks on all that the verdict on the candidates is read from, so that the deed's own snapshot stays true.
+
+    Rows of other stores are to be read again and held there, in the order in which they come.
+    """
     question, rule = predicate.question, predicate.question.rule
     rows = SQL("SELECT t.* FROM ONLY {} AS t WHERE {}").format(where.relation, within(predicate, where))
     yield from _join_locks(predicate.scope, rows)
@@ -133,7 +151,7 @@ def locks(predicate: Predicate, where: Range) -> Iterator[Composed]:
         )
 
 
-def _kin_locks(question: Question, below: Composable, kin: tuple[Kin, ...], *, down: bool) -> Iterator[Composed]:
+def _kin_locks(question: Question, below: Composable, kin: tuple[Kin, ...], *, down: bool) -> Iterator[Composed | Rows]:
     for each in kin:
         ends = ("k", "p") if down else ("p", "k")
         rows = SQL("SELECT k.* FROM {} AS k WHERE EXISTS (SELECT FROM ({}) AS p WHERE {})").format(
@@ -149,13 +167,32 @@ def _kin_locks(question: Question, below: Composable, kin: tuple[Kin, ...], *, d
         yield from _kin_locks(question, rows, each.others, down=False)
 
 
-def _join_locks(scope: Scope, rows: Composable) -> Iterator[Composed]:
+def _join_locks(scope: Scope, rows: Composable) -> Iterator[Composed | Rows]:
     for path in scope.joins:
         inner = Scope(scope.agreed, scope.dataset, "p")
+        *way, last = path
+        here = inner.join(tuple(way))
+        relation = scope.agreed.owner(scope.dataset, ColumnRef("", tuple(way))).relations[last]
+        target = scope.agreed.policy.datasets[relation.to]
+        if target.store != scope.dataset.store:
+            yield Rows(target, _keys(inner, here, relation, target, rows), relation.as_text)
+            continue
         alias = inner.join(path)
         yield SQL("SELECT count(*) FROM (SELECT FROM ({}) AS p{} FOR SHARE OF {}) AS locked").format(
             rows, inner.joined(inner=path), Identifier(alias)
         )
+
+
+def _keys(scope: Scope, here: str, relation: Relation, target: Dataset, rows: Composable) -> Composed:
+    """The keys of what the rows refer to by a relation that starts at the alias `here`."""
+    own = {other: own for own, other in relation.columns}
+    columns = [SQL("{}.{}").format(Identifier(here), Identifier(own[name])) for name in target.key]
+    tests: list[Composable] = [SQL("{} IS NOT NULL").format(column) for column in columns]
+    if relation.when is not None:
+        tests.append(among(SQL("{}.{}").format(Identifier(here), Identifier(relation.when.at.column)), relation.when))
+    return SQL("SELECT DISTINCT {} FROM ({}) AS p{} WHERE {}").format(
+        key_of(columns), rows, scope.joined(), SQL(" AND ").join(tests)
+    )
 
 
 def deed(predicate: Predicate, where: Range) -> tuple[Composed, tuple[str, ...]]:

@@ -11,7 +11,7 @@ from typing import Self
 
 from psycopg import errors
 
-from lethe.anonymise.risk import Groups, Key
+from lethe.anonymise.risk import Groups
 from lethe.documents import Folder
 from lethe.errors import Stale, StoreRefused
 from lethe.evidence.leaf import purge_leaf
@@ -19,7 +19,6 @@ from lethe.explain import Told
 from lethe.model import (
     Anonymity,
     Done,
-    Linked,
     Plan,
     Policy,
     Reason,
@@ -32,7 +31,7 @@ from lethe.model import (
     Way,
 )
 from lethe.plan import finish_shard
-from lethe.reach import documents_of
+from lethe.reach import datasets_of, documents_of
 from lethe.sql import queries
 from lethe.stores.postgres import risk
 from lethe.stores.postgres.agree import Agreed, agree
@@ -50,6 +49,7 @@ from lethe.stores.postgres.apply import (
 from lethe.stores.postgres.connection import Connection, telling
 from lethe.stores.postgres.documents import Folders
 from lethe.stores.postgres.drop import apply_partition, put_back, try_to_put_back
+from lethe.stores.postgres.elsewhere import Elsewhere
 from lethe.stores.postgres.outbox import Outbox, rehearse
 from lethe.stores.postgres.predicate import Predicate, Question
 from lethe.stores.postgres.purge import purge
@@ -67,14 +67,22 @@ class PostgresStore:
     """One PostgreSQL database (14 or later) under the rules of a policy; satisfies DataStore."""
 
     def __init__(
-        self, store: Store, policy: Policy, conninfo: str, url: Callable[[str], str] = url_from_environment
+        self,
+        store: Store,
+        policy: Policy,
+        address: Callable[[str], str],
+        url: Callable[[str], str] = url_from_environment,
     ) -> None:
-        """`url` turns the connection of a folder of documents into its URL."""
+        """`address` gives the libpq connection string of a store by its name, `url` the URL of a connection.
+
+        Other stores are asked for what rules of this one are read from there.
+        """
         self.store = store
         self.policy = policy
         self.pace = Pace()
         self._url = url
-        self._connection = Connection(store.name, conninfo)
+        self._connection = Connection(store.name, address(store.name))
+        self._elsewhere = Elsewhere(policy, store.name, address)
         self._work: Work | None = None
         self._looked_at = 0.0
 
@@ -85,6 +93,7 @@ class PostgresStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._connection.close()
+        self._elsewhere.close()
 
     @telling
     def check(self, rule: Rule) -> tuple[str, ...]:
@@ -96,6 +105,7 @@ class PostgresStore:
         """Count by reasons and cut into shards; changes nothing, but puts back partitions that a stopped run left."""
         conn = self._connection.get()
         self._question(rule, today, confirmed)  # first of all: do the policy and the schema agree?
+        self._bring(rule)
         store_id, epoch = self._identity(rule)
         left = tuple(try_to_put_back(conn, rule))
         found = survey(conn, self._question(rule, today, confirmed), store_id, epoch)
@@ -128,27 +138,32 @@ class PostgresStore:
     @telling
     def remaining(self, rule: Rule, today: date, *, confirmed: bool) -> Remaining:
         """Count what is left by forward arithmetic, partitions on their way out included."""
-        return remaining(self._connection.get(), self._question(rule, today, confirmed))
+        question = self._question(rule, today, confirmed)
+        self._bring(rule)
+        return remaining(self._connection.get(), question)
 
     @telling
     def verdicts(self, rule: Rule, today: date, keys: Sequence[str], *, confirmed: bool) -> Mapping[Reason, int]:
         """How many records with these keys are there, by combination of reasons; none of them is named."""
-        return verdicts(self._connection.get(), self._question(rule, today, confirmed), keys)
+        question = self._question(rule, today, confirmed)
+        self._bring(rule)
+        return verdicts(self._connection.get(), question, keys)
 
     @telling
     def explain(self, subject: Subject, today: date, confirmed: Collection[str]) -> tuple[Told, ...]:
-        """What runs on one row and on all that hangs on it; nothing when there is no such row. Changes nothing.
+        """What runs on one row and on all that hangs on it in this store; nothing when there is no such row.
 
-        `confirmed` are the rules that may act.
+        Changes nothing. `confirmed` are the rules that may act. The row itself may be of another store.
         """
         conn = self._connection.get()
+        self._elsewhere.bring(conn)
         with conn.transaction():
             conn.execute(READS_ONLY)
 
             def ask(rule: Rule) -> Question:
                 return self._question(rule, today, rule.name in confirmed)
 
-            return tuple(Look(conn, self.policy, subject, read_holds(conn), ask).told())
+            return tuple(Look(conn, self.policy, subject, read_holds(conn), ask, self._elsewhere).told())
 
     @telling
     def groups(self, anonymity: Anonymity) -> Groups:
@@ -161,18 +176,19 @@ class PostgresStore:
         return risk.telling(self._counted(anonymity.dataset))
 
     @telling
-    def coarsen_matched(
-        self, plan: Plan, linked: Linked, found: tuple[tuple[str, ...], list[Key]], step: int, *, run: str
-    ) -> int:
-        """Make rows coarser that can be matched with too few people; how many it was, in one transaction."""
+    def coarsen(self, plan: Plan, step: int, *, run: str, matched: risk.Matched | None = None) -> int:
+        """Make rows of groups that are too small coarser by a step, or those that are matched with too few people.
+
+        How many it was, in one transaction with its evidence.
+        """
         conn, work = self._connection.get(), self._planned(plan, run)
         anonymity = self.policy.anonymity[work.rule.dataset.name]
         with conn.transaction():
             open_batch(conn, work)
             counted = self._counted(anonymity.dataset)
             predicate = Predicate(with_holds(conn, work.question))
-            rows = risk.coarsen_matched(counted, linked, found, anonymity.small_groups[step], predicate)
-            risk.tell(conn, work, step=step, matched_with=linked.to, rows=rows)
+            rows = risk.coarsen(counted, anonymity, anonymity.small_groups[step], predicate, matched)
+            risk.tell(conn, work, step=step, matched_with=matched[0].to if matched else None, rows=rows)
         return rows
 
     def _counted(self, dataset: str) -> risk.Counted:
@@ -190,7 +206,11 @@ class PostgresStore:
         return {store.name: Folder(store, self._url(store.connection)) for store in stores}
 
     def _agree(self, rule: Rule) -> Agreed:
-        return agree(self._connection.get(), self.policy, rule)
+        return agree(self._connection.get(), self.policy, rule, self._elsewhere.table)
+
+    def _bring(self, rule: Rule) -> None:
+        """Copy what the rule's verdicts are read from in other stores."""
+        self._elsewhere.bring(self._connection.get(), datasets_of(self.policy, rule))
 
     def _question(self, rule: Rule, today: date, confirmed: bool) -> Question:
         agreed = self._agree(rule)
@@ -213,9 +233,12 @@ class PostgresStore:
     def _planned(self, plan: Plan, run: str) -> Work:
         """The plan's work; the live schema and the store are looked at again every few seconds."""
         known = self._work is not None and (self._work.plan.digest, self._work.run) == (plan.digest, run)
-        if self._work is None or not known or monotonic() > self._looked_at + LOOK_AGAIN:
+        here = self._elsewhere.is_brought(self._connection.get())
+        if self._work is None or not known or not here or monotonic() > self._looked_at + LOOK_AGAIN:
             self._work = self._look(plan, run)
             self._looked_at = monotonic()
+            if not (known and here):
+                self._bring(self._work.rule)
         return self._work
 
     def _look(self, plan: Plan, run: str) -> Work:
@@ -229,6 +252,6 @@ class PostgresStore:
                 where = f"store {self.store.name}, rule {rule.name}"
                 raise Stale(f"{where}: the {what} is not the one that was planned for; plan again")
         rehearse(self._connection.get())
-        work = Work(plan, question, self.store, run, self._folders(rule))
+        work = Work(plan, question, self.store, run, self._elsewhere, self._folders(rule))
         put_back(self._connection.get(), work)
         return work

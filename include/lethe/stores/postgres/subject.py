@@ -14,10 +14,11 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from lethe.errors import SchemaMismatch
 from lethe.explain import Ending, Held, Judged, Row, Standing, Told, endings_of
 from lethe.holds import whole_rule
-from lethe.model import NO_REASON, Clock, Dataset, Floor, Kin, Policy, Reason, Relation, Rule
-from lethe.reach import above_of, below_of, datasets_of
+from lethe.model import NO_REASON, Clock, Dataset, Floor, Kin, Policy, Reason, Rule
+from lethe.reach import above_of, below_of, datasets_of, own_of
 from lethe.stores.postgres.agree import Agreed
 from lethe.stores.postgres.apply import one
+from lethe.stores.postgres.elsewhere import Elsewhere
 from lethe.stores.postgres.holds import has_row
 from lethe.stores.postgres.live import Table, read_dataset
 from lethe.stores.postgres.outbox import Conn
@@ -27,6 +28,7 @@ from lethe.stores.postgres.predicate import (
     Question,
     Scope,
     among,
+    copied,
     key_text,
     kin_scopes,
     local_date_sql,
@@ -56,16 +58,21 @@ class Look:
     """One look at a subject, inside a transaction that reads only."""
 
     def __init__(
-        self, conn: Conn, policy: Policy, subject: Subject, holds: Holds, ask: Callable[[Rule], Question]
-    ) -> None:
+        self, conn: Conn, policy: Policy, subject: Subject, holds: Holds, ask: Callable[[Rule], Question],
+        elsewhere: Elsewhere,
+    ) -> None:  # fmt: skip
         self.conn, self.policy, self.subject, self.holds, self.ask = conn, policy, subject, holds, ask
+        self.elsewhere = elsewhere
         self._tables = dict[str, Table | None]()
 
     def told(self) -> Iterator[Told]:
-        """The subject's row, and the rows of every dataset that hang on it; nothing when there is no such row."""
-        if not self._problem(self.subject.dataset) and not has_row(self.conn, self.subject.dataset, self.subject.key):
+        """The subject's row, and the rows here of every dataset that hang on it; nothing when there is no such row."""
+        start = self.subject.dataset
+        if self._is_here(start) and not self._problem(start) and not has_row(self.conn, start, self.subject.key):
             return
-        for dataset, paths in below_of(self.policy, self.subject.dataset):
+        for dataset, paths in below_of(self.policy, start):
+            if not self._is_here(dataset):
+                continue
             if self._is_outside(dataset):
                 yield Told(dataset, paths, outside=True)
             else:
@@ -79,6 +86,9 @@ class Look:
             return False
         return not any(dataset in datasets_of(self.policy, rule) for rule in self.policy.rules.values())
 
+    def _is_here(self, dataset: Dataset) -> bool:
+        return self.elsewhere.is_here(dataset)
+
     def _may_read(self, table: Table) -> bool:
         query = "SELECT has_table_privilege(%(oid)s::oid, 'SELECT')"
         return bool(one(self.conn, query, {"oid": table.oid})[0])
@@ -90,9 +100,9 @@ class Look:
             table = self._table(each)
             if table is None:
                 return f"table {each.schema}.{each.table} is not found in the database"
-            if not self._may_read(table):
+            if self._is_here(each) and not self._may_read(table):  # what is elsewhere has been copied
                 return _NOT_READ.format(each)
-            wanted[each.name] = {*each.key, *(own for relation in each.relations.values() for own in _own(relation))}
+            wanted[each.name] = {*each.key, *(own for relation in each.relations.values() for own in own_of(relation))}
         for condition in dataset.held_when:
             wanted[self._scope(dataset, "f").agreed.owner(dataset, condition.at).name].add(condition.at.column)
         missing = (
@@ -105,15 +115,19 @@ class Look:
 
     def _require_reading(self, rule: Rule) -> None:
         """SchemaMismatch where a table that the verdict is read from is closed: an error would end the transaction."""
-        needed = {each.name: each for each in datasets_of(self.policy, rule)}.values()
+        needed = {each.name: each for each in datasets_of(self.policy, rule) if self._is_here(each)}.values()
         closed = [each for each in needed if (table := self._table(each)) is not None and not self._may_read(table)]
         if closed:
             raise SchemaMismatch(tuple(_NOT_READ.format(each) for each in closed))
 
     def _table(self, dataset: Dataset) -> Table | None:
         if dataset.name not in self._tables:
-            self._tables[dataset.name] = read_dataset(self.conn, dataset)
+            here = self._is_here(dataset)
+            self._tables[dataset.name] = read_dataset(self.conn, dataset) if here else self.elsewhere.table(dataset)
         return self._tables[dataset.name]
+
+    def _place(self, dataset: Dataset) -> Identifier:
+        return table_name(dataset) if self._is_here(dataset) else copied(dataset)
 
     def _told(self, dataset: Dataset, paths: tuple[tuple[str, ...], ...]) -> Told:
         hanging, rest = self._hanging(dataset, paths), Literal(self.subject.most or 0)
@@ -150,7 +164,7 @@ class Look:
         dataset, key = self.subject.dataset, [self.subject.key]
         table = self._table(dataset)
         assert table is not None
-        one_row = SQL("SELECT {} FROM {} AS t WHERE ").format(_columns(dataset, "t"), table_name(dataset))
+        one_row = SQL("SELECT {} FROM {} AS t WHERE ").format(_columns(dataset, "t"), self._place(dataset))
         found = SQL("), hanging AS MATERIALIZED ({}) {}").format(hanging, query)
         parts = (plain(one_row), among_keys(dataset, table), plain(found))
         return self.conn.execute(SQL("WITH subject AS ({}{}{}").format(*parts), {"keys": key}).fetchall()
@@ -191,13 +205,6 @@ class Look:
         for condition in scope.dataset.held_when:
             test = SQL("coalesce({}, false)").format(among(scope.column(condition.at), condition))
             yield Held(Reason.HELD, scope.dataset.name, "system"), test
-
-
-def _own(relation: Relation) -> Iterator[str]:
-    """The columns by which a row refers to another."""
-    yield from (own for own, _ in relation.columns)
-    if relation.when is not None:
-        yield relation.when.at.column
 
 
 _PLACE = SQL("f.tableoid::text || f.ctid::text")

@@ -18,7 +18,7 @@ from lethe.model import Delete, Kin, Reason, Shard, Survey, Way
 from lethe.reach import changed_by, conditions_of, datasets_of, lost_holds
 from lethe.stores.postgres.apply import one
 from lethe.stores.postgres.live import Part
-from lethe.stores.postgres.predicate import Predicate, Question, key_text, link, table_name
+from lethe.stores.postgres.predicate import Predicate, Question, key_text, link, seen_from, table_name
 from lethe.stores.postgres.statement import names_documents
 
 INDEX_SHARE = 0.1
@@ -114,7 +114,7 @@ def _unseen(conn: psycopg.Connection, question: Question) -> Iterator[str]:
                 continue
             asked.add((owner.name, condition.at.column, value))
             query = SQL("SELECT EXISTS (SELECT FROM {} WHERE {}::text = {})").format(
-                table_name(owner), Identifier(condition.at.column), Literal(value)
+                seen_from(question.rule.dataset.store, owner), Identifier(condition.at.column), Literal(value)
             )
             found = conn.execute(query).fetchone()
             if found is not None and not found[0]:
@@ -129,7 +129,7 @@ def _lost_holds(conn: psycopg.Connection, question: Question) -> Iterator[str]:
             query = SQL(
                 "SELECT count(*) FROM lethe.hold AS h WHERE h.dataset = {} AND h.key <> '*' AND NOT EXISTS"
                 " (SELECT FROM {} AS t WHERE {} = h.key)"
-            ).format(Literal(name), table_name(dataset), key_text(dataset, "t"))
+            ).format(Literal(name), seen_from(question.rule.dataset.store, dataset), key_text(dataset, "t"))
             yield from lost_holds(one(conn, query)[0], name)
     known = SQL("SELECT count(*) FROM lethe.hold WHERE dataset <> ALL ({})")
     names = [*policy.datasets, *map(whole_rule, policy.rules)]
