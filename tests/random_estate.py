@@ -4,6 +4,8 @@
 customers ◀── cases ◀── messages ◀── attachments     (attachments may follow the case as well: a diamond)
     ▲            ▲
     └── notes ───┘                                   (one reference by type and text for both)
+
+The customers may be those of another store, whose rows are read from there though they lie in the same database.
 """
 
 from __future__ import annotations
@@ -87,7 +89,7 @@ class Case:
 
     def policy(self, directory: Path) -> Policy:
         """The policy, written as YAML and read by the loader."""
-        policy = load(write_policy(directory, yaml.safe_dump(self.activity)))
+        policy = load(write_policy(directory, yaml.safe_dump(self.activity), elsewhere=True))
         return replace(policy, organisation=replace(policy.organisation, year_end=self.year_end))
 
     def constraints(self) -> Iterator[str]:
@@ -264,6 +266,10 @@ def cases(draw: st.DrawFn) -> Case:
     rules = {"ends": _rule(draw, root, datasets)}
     if root in WAITING and draw(st.sampled_from([True, False, False])):
         rules = _with_one_that_goes_first(draw, root, datasets, rules["ends"])
+    if root != "customers" and draw(st.booleans()):
+        datasets["customers"]["in"] = "register"
+        for each in datasets.values():  # rows of two databases share no fate
+            each["follows"] = [name for name in each["follows"] if name != "customer"]
     activity: dict[str, Any] = {"serves": ["R08"], "datasets": datasets, "rules": rules}
     if floors := _floors(draw):
         activity["floors"] = floors
