@@ -18,6 +18,8 @@
     │   ├── AnchorUnreachable  a place outside could not be reached, or refused
     │   └── AnchorConflict     a place outside holds something else under the same name
     ├── HoldError            a hold names what is not there, or is none
+    │   ├── NoSuchHold         no hold has this id, or several begin so
+    │   └── HoldReleased       it is over, and takes no other word
     ├── SubjectError         the row that is asked about is not there
     └── ConfigError          a connection or a setting is missing
 
@@ -105,6 +107,14 @@ class AnchorConflict(EvidenceError):
 
 class HoldError(LetheError):
     """A hold names what is not there, or is no hold that anybody placed; the message names no key."""
+
+
+class NoSuchHold(HoldError):
+    """No hold has this id, or the ids of several begin so."""
+
+
+class HoldReleased(HoldError):
+    """The hold was released before: nothing can be said to it any more."""
 
 
 class SubjectError(LetheError):

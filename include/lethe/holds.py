@@ -19,13 +19,19 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 from uuid import uuid4
 
-from lethe.errors import HoldError
+from psycopg import errors
+
+from lethe.errors import HoldError, HoldReleased, NoSuchHold
 from lethe.model import Dataset, Policy
 from lethe.reach import below_of
 from lethe.sql import queries
 from lethe.stores.postgres.connection import Connection, telling
 
 _SQL = queries("holds")
+
+Via = Literal["cli", "airflow"]
+"""How a person's word came: by a database sign-in, or by a user who is signed in to Airflow."""
+State = Literal["waits", "in force", "being lifted", "released"]
 
 ALL = "*"
 """The key that stands for every row of a dataset, or for all that a rule would do."""
@@ -85,6 +91,13 @@ class Hold:
         """Whether every store that it is about has it."""
         return self.released_at is None and all(target.in_force_at for target in self.targets)
 
+    @property
+    def state(self) -> State:
+        """How far it has come: it waits for a store that lacks it, and is being lifted while one still has it."""
+        if self.released_at is None:
+            return "in force" if self.in_force else "waits"
+        return "released" if all(each.lifted_at or not each.in_force_at for each in self.targets) else "being lifted"
+
     def past_review(self, today: date) -> bool:
         """Whether somebody should have looked at it again by now."""
         return self.released_at is None and self.review < today
@@ -119,34 +132,45 @@ class Register:
         return self._connection
 
     @telling
-    def place(self, because: Because, targets: Iterable[Target], review: date, *, role: str, via: str) -> str:
-        """Write down a hold under a random id; it protects once the stores' mirrors have it."""
+    def place(
+        self, because: Because, targets: Iterable[Target], review: date, *, role: str, via: Via,
+        person: str | None = None,
+    ) -> str:  # fmt: skip
+        """Write down a hold under a random id; it protects once the stores' mirrors have it.
+
+        `person` is Airflow's number of the user; None is who signed in to the database.
+        """
         conn, hold = self._connection.get(), uuid4().hex
         with self._answering(), conn.transaction():
             conn.execute(_SQL["place"], {"hold": hold, "because": because})
             for number, target in enumerate(targets, 1):
                 told = {"store": target.store, "dataset": target.dataset, "key": target.key}
                 conn.execute(_SQL["target"], {"hold": hold, "number": number, **told})
-            self._event(hold, "placed", review, role, via)
+            self._event(hold, person, event="placed", review=review, role=role, via=via)
         return hold
 
     @telling
-    def review(self, hold: str, until: date, *, role: str, via: str) -> None:
+    def review(self, hold: str, until: date, *, role: str, via: Via, person: str | None = None) -> None:
         """Somebody looked at it: it stays, to be looked at again."""
         with self._answering(), self._connection.get().transaction():
-            self._event(hold, "reviewed", until, role, via)
+            self._event(hold, person, event="reviewed", review=until, role=role, via=via)
 
     @telling
-    def release(self, hold: str, *, role: str, via: str) -> None:
-        """It is over; the stores' mirrors let go of it the next time that they are brought up to the register."""
-        with self._answering(), self._connection.get().transaction():
-            self._event(hold, "released", None, role, via)
+    def release(self, hold: str, *, role: str, via: Via, person: str | None = None) -> None:
+        """It is over; the stores' mirrors let go of it the next time that they are brought up to the register.
 
-    def _event(self, hold: str, event: str, review: date | None, role: str, via: str) -> None:
+        HoldReleased when somebody else was quicker.
+        """
+        try:
+            with self._answering(), self._connection.get().transaction():
+                self._event(hold, person, event="released", review=None, role=role, via=via)
+        except errors.UniqueViolation:
+            raise HoldReleased(f"hold {hold[:12]}: it was released a moment ago") from None
+
+    def _event(self, hold: str, person: str | None, **told: object) -> None:
         conn, approver = self._connection.get(), uuid4().hex
-        conn.execute(queries("plans")["name_approver"], {"approver": approver, "person": None})
-        told = {"hold": hold, "event": event, "review": review, "role": role, "via": via, "approver": approver}
-        conn.execute(_SQL["event"], told)
+        conn.execute(queries("plans")["name_approver"], {"approver": approver, "person": person})
+        conn.execute(_SQL["event"], {"hold": hold, "approver": approver, **told})
 
     @telling
     def holds(self, *, released: bool = False) -> tuple[Hold, ...]:
@@ -161,10 +185,10 @@ class Register:
         )
 
     def hold(self, start: str) -> Hold:
-        """The one hold whose id starts like this; HoldError when there is none, or several."""
+        """The one hold whose id starts like this; NoSuchHold when there is none, or several."""
         found = [hold for hold in self.holds(released=True) if start and hold.id.startswith(start)]
         if len(found) != 1:
-            raise HoldError(f'hold "{start}": found {len(found)} that start so, expected one; see `lethe hold list`')
+            raise NoSuchHold(f'hold "{start}": found {len(found)} that start so, expected one; see `lethe hold list`')
         return found[0]
 
     @telling

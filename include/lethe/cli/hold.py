@@ -7,16 +7,15 @@ import sys
 from collections.abc import Iterable
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import click
 
-from lethe import clock
+from lethe import clock, holding
 from lethe.cli.options import open_lethe, rows_from
 from lethe.cli.policy import directory_option, json_option
-from lethe.errors import HoldError, StoreError, StoreUnreachable
-from lethe.holds import ALL, Because, Hold, Target, targets_of
+from lethe.errors import StoreError
+from lethe.hold_forms import HoldTold
+from lethe.holds import ALL, Because, Hold, targets_of
 from lethe.run import Lethe
 
 _DAY = click.DateTime(["%Y-%m-%d"])
@@ -53,46 +52,20 @@ def place(
         raise click.UsageError("found nothing to hold, expected --rows with rows, --dataset or --rule")
     with open_lethe(directory) as lethe:
         targets = tuple(targets_of(lethe.policy, named, datasets, rules))
-        _require_rows(lethe, targets)
-        _require_ahead(lethe, until.date())
+        placed = holding.place(lethe, Because(because), targets, until.date(), via="cli")
+        for each in placed.unasked:
+            click.echo(each, err=True)
         role = lethe.policy.organisation.privacy_officer
-        placed = lethe.state.holds.place(Because(because), targets, until.date(), role=role, via="cli")
-        click.echo(f"hold {placed[:12]}: placed as {role}, to be looked at again on {until.date()}")
-        _bring_up(lethe, {target.store for target in targets})
-
-
-def _require_rows(lethe: Lethe, targets: Iterable[Target]) -> None:
-    """A mistyped hold holds nothing: the row is there, unless its store cannot be asked from here."""
-    for number, target in enumerate(targets, 1):
-        if target.key in (ALL, None):
-            continue
-        assert target.key is not None
-        try:
-            found = lethe.mirror(target.store).has_row(lethe.policy.datasets[target.dataset], target.key)
-        except StoreUnreachable:
-            click.echo(f"row {number}: whether {target.dataset} has it cannot be asked from here", err=True)
-        else:
-            if not found:
-                raise HoldError(f"row {number}: {target.dataset} has no row with this key; nothing was placed")
-
-
-def _require_ahead(lethe: Lethe, until: date) -> None:
-    today = lethe.today(clock.now())
-    if until <= today:
-        raise click.UsageError(f"found {until} for the next look, expected a day after today, {today}")
+        click.echo(f"hold {placed.hold[:12]}: placed as {role}, to be looked at again on {until.date()}")
+        _bring_up(lethe, (target.store for target in targets))
 
 
 def _bring_up(lethe: Lethe, stores: Iterable[str]) -> None:
     """Tell store by store whether its mirror has what the register says; StoreError when one has not."""
     failed = list[StoreError]()
-    for store in sorted(stores):
-        try:
-            lethe.bring_up_holds(store, uuid4().hex)
-        except StoreError as error:
-            click.echo(f"{store}: not yet; nothing is done there before it has it: {error}", err=True)
-            failed.append(error)
-        else:
-            click.echo(f"{store}: has the holds in force")
+    for each in holding.bring_up(lethe, stores):
+        click.echo(str(each), err=each.error is not None)
+        failed += [each.error] if each.error else []
     if failed:
         raise failed[0]
 
@@ -107,7 +80,8 @@ def list_holds(everything: bool, keys: bool, directory: Path, as_json: bool) -> 
     with open_lethe(directory) as lethe:
         found, today = lethe.state.holds.holds(released=everything), lethe.today(clock.now())
     if as_json:
-        click.echo(json.dumps([_as_json(each, today, keys=keys) for each in found], indent=2))
+        told = [HoldTold.of(each, today, keys=keys) for each in found]
+        click.echo(json.dumps([each.model_dump(mode="json", exclude_unset=True) for each in told], indent=2))
     else:
         for each in found:
             click.echo(_as_line(each, today, keys=keys))
@@ -118,44 +92,12 @@ def list_holds(everything: bool, keys: bool, directory: Path, as_json: bool) -> 
 def _as_line(found: Hold, today: date, *, keys: bool) -> str:
     late = "  PAST REVIEW" if found.past_review(today) else ""
     until = f"until {found.review}" if found.released_at is None else f"released {found.released_at:%Y-%m-%d}"
-    line = f"{found.id[:12]}  {found.because:<20} {_state(found):<12} {until}{late}"
+    line = f"{found.id[:12]}  {found.because:<20} {found.state:<12} {until}{late}"
     for target in found.targets:
         key = (target.key or "forgotten") if keys else "*" if target.key == ALL else "one row"
         waits = "" if target.in_force_at or found.released_at else "  not in force there yet"
         line += f"\n    {target.store}  {target.dataset}  {key}{waits}"
     return line
-
-
-def _state(found: Hold) -> str:
-    if found.released_at is not None:
-        return "released" if all(t.lifted_at or not t.in_force_at for t in found.targets) else "being lifted"
-    return "in force" if found.in_force else "waits"
-
-
-def _as_json(found: Hold, today: date, *, keys: bool) -> dict[str, Any]:
-    targets = [
-        {
-            "store": target.store,
-            "dataset": target.dataset,
-            "whole": target.key == ALL,
-            **({"key": target.key} if keys else {}),
-            "in_force_at": target.in_force_at.isoformat() if target.in_force_at else None,
-            "lifted_at": target.lifted_at.isoformat() if target.lifted_at else None,
-        }
-        for target in found.targets
-    ]
-    return {
-        "hold": found.id,
-        "because": str(found.because),
-        "kind": found.because.kind,
-        "role": found.role,
-        "state": _state(found),
-        "placed_at": found.placed_at.isoformat(),
-        "review": found.review.isoformat(),
-        "past_review": found.past_review(today),
-        "released_at": found.released_at.isoformat() if found.released_at else None,
-        "targets": targets,
-    }
 
 
 @hold.command()
@@ -165,9 +107,7 @@ def _as_json(found: Hold, today: date, *, keys: bool) -> dict[str, Any]:
 def review(start: str, until: datetime, directory: Path) -> None:
     """Say that HOLD, or the one whose id begins so, was looked at and is still needed."""
     with open_lethe(directory) as lethe:
-        found = _unreleased(lethe, start)
-        _require_ahead(lethe, until.date())
-        lethe.state.holds.review(found.id, until.date(), role=lethe.policy.organisation.privacy_officer, via="cli")
+        found = holding.review(lethe, start, until.date(), via="cli")
     click.echo(f"hold {found.id[:12]}: stays, to be looked at again on {until.date()}")
 
 
@@ -177,17 +117,9 @@ def review(start: str, until: datetime, directory: Path) -> None:
 def release(start: str, directory: Path) -> None:
     """Release HOLD, or the one whose id begins so: what it kept is judged again by the next plan."""
     with open_lethe(directory) as lethe:
-        found = _unreleased(lethe, start)
-        lethe.state.holds.release(found.id, role=lethe.policy.organisation.privacy_officer, via="cli")
+        found = holding.release(lethe, start, via="cli")
         click.echo(f"hold {found.id[:12]}: released; its keys are forgotten in a year")
-        _bring_up(lethe, {target.store for target in found.targets})
-
-
-def _unreleased(lethe: Lethe, start: str) -> Hold:
-    found = lethe.state.holds.hold(start)
-    if found.released_at is not None:
-        raise HoldError(f"hold {found.id[:12]}: it was released before, on {found.released_at:%Y-%m-%d}")
-    return found
+        _bring_up(lethe, (target.store for target in found.targets))
 
 
 @hold.command()
