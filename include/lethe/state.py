@@ -313,7 +313,7 @@ def _only_who_may() -> Iterator[None]:
     except errors.InsufficientPrivilege:
         raise NotApproved(
             "lethe_state: this sign-in may not answer for a person; sign in with a role that is, or is a member of, "
-            "lethe_officer"
+            "lethe_officer; Airflow's own is lethe_worker, for what its users say"
         ) from None
 
 

@@ -26,7 +26,7 @@ from lethe.model import Policy
 from lethe.pages import shape
 from lethe.pages.words import LANGUAGES, WORDS, chosen
 from lethe.policy import load
-from lethe.run import STATE_CONNECTION
+from lethe.run import STATE_CONNECTION, Lethe
 from lethe.state import STATES, Listed, State
 
 LIMIT = 500
@@ -72,6 +72,10 @@ class Site:
         """lethe_state, for one request."""
         with closing(State(self._conninfo(STATE_CONNECTION))) as reading:
             yield reading
+
+    def acting(self) -> Lethe:
+        """Lethe over the databases that this web server knows; for one request, to be closed by `with`."""
+        return Lethe(self.policy, self._conninfo)
 
 
 @lru_cache(maxsize=1)
