@@ -7,6 +7,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param
 
 from lethe_airflow.approval import AskOfficer, record_answer
+from lethe_airflow.roles import OFFICER
 from lethe_airflow.sweep import APPROVAL_DAG
 
 RUNBOOK = """
@@ -37,7 +38,7 @@ with DAG(
     asked = AskOfficer(
         task_id="ask",
         subject="May a plan be carried out?",
-        assigned_users=[{"id": "role:PrivacyOfficer", "name": "Privacy officer"}],
+        assigned_users=[{"id": OFFICER, "name": "Privacy officer"}],
         response_timeout=timedelta(hours=20),  # shorter than the day after which the rule is planned anew
     )
     record_answer(asked.output)

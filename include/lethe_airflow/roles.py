@@ -20,6 +20,9 @@ Permission = tuple[str, str]
 
 POOL = "lethe_stores"
 
+# Whose word counts for plans and holds, as auth_manager.py understands it; an administrator's does not.
+OFFICER = "role:PrivacyOfficer"
+
 # The resource under which the compliance pages ask whether a user may read them.
 PAGES = "Compliance Pages"
 

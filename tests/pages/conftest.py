@@ -86,6 +86,14 @@ def web() -> Iterator[WebServer]:
 
 
 @pytest.fixture(scope="session")
+def clients(web: WebServer) -> Iterator[dict[str, httpx.Client]]:
+    clients = {user: web.client(user) for user in ("officer", "platform", "admin", "viewer")}
+    yield clients
+    for client in clients.values():
+        client.close()
+
+
+@pytest.fixture(scope="session")
 def planned(web: WebServer) -> Plan:
     """A plan of the call log, made as a task would make it."""
     addresses = web.variables()

@@ -1,7 +1,6 @@
 """The pages inside Airflow's own web server: who may read them, and that they show what is in lethe_state."""
 
 import re
-from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -9,14 +8,6 @@ import pytest
 from lethe.model import Plan, Verdict
 
 ADDRESSES = ("/plans", "/plans.json", f"/plans/{'0' * 64}", "/nothing-here", "/docs", "/openapi.json", "/")
-
-
-@pytest.fixture(scope="session")
-def clients(web) -> Iterator[dict[str, httpx.Client]]:
-    clients = {user: web.client(user) for user in ("officer", "platform", "admin", "viewer")}
-    yield clients
-    for client in clients.values():
-        client.close()
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
