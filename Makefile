@@ -37,7 +37,7 @@ lock: | $(UV)  ## Turn requirements.in into requirements.txt, with the newest ve
 	    --no-emit-find-links --custom-compile-command "make lock" requirements.in --output-file requirements.txt
 
 # Programs that tests need and no wheel brings, as Debian's packages. Without them those tests say loudly that they do not run.
-SYSTEM := openssl
+SYSTEM := curl openssl
 
 system:  ## Install the programs that some tests need, where that is possible (root, apt)
 	@for package in $(SYSTEM); do \

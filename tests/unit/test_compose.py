@@ -100,9 +100,22 @@ def test_what_is_secret_has_no_default() -> None:
 
 
 def test_only_the_scheduler_reaches_the_stores_and_signs() -> None:
-    assert {service for service, name, _ in ENVIRONMENT if name.startswith("LETHE_EVIDENCE")} == {"scheduler"}
+    assert {service for service, name, _ in ENVIRONMENT if name in ("LETHE_EVIDENCE_KEY", "LETHE_REPLAY_KEY")} == {
+        "scheduler"
+    }
     reach = {service for service, name, _ in ENVIRONMENT if re.match(r"AIRFLOW_CONN_LETHE_(?!STATE)", name)}
     assert reach == {"scheduler"}
+
+
+def test_what_is_kept_outside_is_written_by_the_scheduler_and_read_by_the_web_server() -> None:
+    told = {service: value for service, name, value in ENVIRONMENT if name == "LETHE_EVIDENCE_OUTSIDE"}
+    kept = {
+        name: [v for v in service.get("volumes", ()) if v.startswith("outside:")] for name, service in AIRFLOW.items()
+    }
+    assert {name: volumes for name, volumes in kept.items() if volumes} == {
+        "scheduler": [f"outside:{told['scheduler']}"],
+        "api-server": [f"outside:{told['api-server']}:ro"],
+    }
 
 
 def test_every_service_and_volume_it_refers_to_is_declared() -> None:
