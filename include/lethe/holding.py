@@ -77,18 +77,21 @@ def bring_up(lethe: Lethe, stores: Iterable[str]) -> Iterator[Reached]:
 
 
 def _missing_answers(lethe: Lethe, targets: Iterable[Target]) -> Iterator[str]:
-    """A mistyped hold holds nothing: each row is there, unless its store cannot be asked from here, which is told."""
-    for number, target in enumerate(targets, 1):
-        if target.key in (ALL, None):
-            continue
-        assert target.key is not None
+    """A mistyped hold holds nothing: each row is there, unless its store cannot be asked from here, which is told.
+
+    Other stores have it as a target for what hangs on it there, and not the row.
+    """
+    keyed = [(each, each.key) for each in targets if each.key is not None and each.key != ALL]
+    declared = [(lethe.policy.datasets[each.dataset], each.store, key) for each, key in keyed]
+    rows = [(dataset, key) for dataset, store, key in declared if store == dataset.store]
+    for number, (dataset, key) in enumerate(rows, 1):
         try:
-            found = lethe.mirror(target.store).has_row(lethe.policy.datasets[target.dataset], target.key)
+            found = lethe.mirror(dataset.store).has_row(dataset, key)
         except StoreUnreachable:
-            yield f"row {number}: whether {target.dataset} has it cannot be asked from here"
+            yield f"row {number}: whether {dataset.name} has it cannot be asked from here"
         else:
             if not found:
-                raise HoldError(f"row {number}: {target.dataset} has no row with this key; nothing was placed")
+                raise HoldError(f"row {number}: {dataset.name} has no row with this key; nothing was placed")
 
 
 def _require_ahead(lethe: Lethe, until: date) -> None:

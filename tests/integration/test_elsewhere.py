@@ -6,7 +6,8 @@ from datetime import date
 import pytest
 
 from faults import NOW, act, again, approved, carry_out, wait_until
-from lethe.errors import SchemaMismatch, StoreUnreachable
+from lethe.errors import HoldError, SchemaMismatch, StoreUnreachable
+from lethe.holding import Placed, bring_up, place
 from lethe.holds import Because, targets_of
 from lethe.model import Reason, Verdict
 from lethe.policy import load
@@ -187,6 +188,19 @@ def test_a_hold_covers_what_hangs_on_its_row_in_every_store(lethe: Lethe) -> Non
     with again(lethe, "lethe_officer") as officer:
         officer.state.holds.release(placed, role="privacy-officer", via="cli")
     assert carry_out(lethe) == 2
+
+
+def test_a_row_is_looked_for_in_its_own_store_and_held_in_every_store(lethe: Lethe) -> None:
+    def placed(*rows: tuple[str, str]) -> Placed:
+        return place(lethe, Because.LEGAL_CLAIM, targets_of(lethe.policy, rows), date(2999, 1, 1), via="airflow")
+
+    with pytest.raises(HoldError, match="row 2: customers has no row"):
+        placed(("customers", "3"), ("customers", "99"))
+    assert placed(("customers", "3"), ("cases", "1")).unasked == ()
+    assert [str(each) for each in bring_up(lethe, ("crm", "register", "crm"))] == [
+        "crm: has the holds in force",
+        "register: has the holds in force",
+    ]
 
 
 def test_a_hold_on_a_whole_dataset_elsewhere_keeps_all_that_hangs_on_it(lethe: Lethe) -> None:
