@@ -51,12 +51,14 @@ class Company:
         return sealed
 
 
-def company(open_lethe: Callable[..., Lethe], tmp_path: Path, monkeypatch, activity: str = ACTIVITY) -> Company:
+def company(
+    open_lethe: Callable[..., Lethe], tmp_path: Path, monkeypatch, activity: str = ACTIVITY, schema: str = SCHEMA
+) -> Company:
     """A company that has done nothing yet."""
     directory = tmp_path / "outside"
     directory.mkdir()
     monkeypatch.setenv("LETHE_EVIDENCE_OUTSIDE", str(directory))
-    lethe = open_lethe(activity, SCHEMA, evidence=EVIDENCE)
+    lethe = open_lethe(activity, schema, evidence=EVIDENCE)
     key = create_key(tmp_path / "evidence.key", ORIGIN)
     return Company(lethe, lethe.sealing(), key, Outside(directory))
 

@@ -1,17 +1,23 @@
 """A rule is read from another store: its verdicts are as sure as within one, and where it cannot be asked all stays."""
 
 import threading
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 
 import pytest
 
 from faults import NOW, act, again, approved, carry_out, wait_until
-from lethe.errors import HoldError, SchemaMismatch, StoreUnreachable
+from lethe.errors import Behind, HoldError, SchemaMismatch, Stale, StoreUnreachable
 from lethe.holding import Placed, bring_up, place
 from lethe.holds import Because, targets_of
-from lethe.model import Reason, Verdict
+from lethe.model import Reason, Verdict, Way
 from lethe.policy import load
 from lethe.run import Lethe
+from lethe.stores.postgres import drop
+from lethe.stores.postgres.grants import grants
+from sealing import RUN, company
+from support import Database
 
 REGISTER = """
 CREATE TABLE customer (number int PRIMARY KEY, name text, status text, ended_on date);
@@ -304,3 +310,103 @@ def test_an_approval_is_bound_to_where_the_other_store_is(open_lethe) -> None:
     stores = lethe.policy_dir / "stores.yaml"
     stores.write_text(stores.read_text().replace("connection: register", "connection: another"))
     assert load(lethe.policy_dir).rules["ex-customers"].digest != lethe.policy.rules["ex-customers"].digest
+
+
+def test_a_store_that_is_another_one_than_was_planned_for_stops_the_plan(
+    open_lethe, new_database: Callable[..., Database]
+) -> None:
+    lethe = open_lethe(ACTIVITY, SCHEMA, elsewhere=REGISTER)
+    plan, copy = approved(lethe), new_database()
+    copy.run(REGISTER + grants(lethe.policy, lethe.policy.stores["register"]))
+    lethe.addresses["register"] = copy.conninfo("lethe_worker")
+    with again(lethe) as later, pytest.raises(Stale, match="a store that it is read from, is not the one"):
+        act(later, plan)
+    assert len(cases(lethe)) == 42
+
+
+CALLS = """
+CREATE TABLE call (id int, customer bigint, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+CREATE TABLE call_2020 PARTITION OF call FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
+CREATE TABLE call_2025 PARTITION OF call FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+INSERT INTO call SELECT n, n, '2020-05-01' FROM generate_series(1, 30) n;
+ALTER TABLE call OWNER TO lethe_worker; ALTER TABLE call_2020 OWNER TO lethe_worker;
+"""
+CALLS_GO = """
+serves: [R08]
+datasets:
+  customers: {in: register, table: customer, key: number, personal_data: {name: user.name}}
+  calls:
+    in: crm
+    table: call
+    key: id
+    personal_data: {}
+    refers_to: {customer: {to: customers, by: customer}}
+rules:
+  ex-customers:
+    obligation: R08
+    of: calls
+    title: {nb: Samtaler, en: Calls}
+    clock: at
+    keep: P1Y
+    then: delete
+    limits: {rows: 1000, share: 100%}
+"""
+
+
+def test_a_partition_with_a_row_whose_customer_came_after_the_plan_and_is_held_stays(
+    open_lethe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The customer and the hold on it are younger than what the session copied: nothing is dropped unseen."""
+    lethe = open_lethe(CALLS_GO, CALLS, elsewhere=REGISTER)
+    plan, detach = approved(lethe), drop._detach
+    assert [shard.way for shard in plan.survey.shards] == [Way.PARTITION]
+
+    def arrive(*args) -> None:
+        lethe.register.run("INSERT INTO customer VALUES (25, 'Ny', 'A', NULL)")
+        hold(lethe, ("customers", "25"))
+        lethe.bring_up_holds("crm", "run")
+        detach(*args)
+
+    monkeypatch.setattr(drop, "_detach", arrive)
+    assert act(lethe, plan) == 29
+    assert lethe.database.rows("SELECT id FROM call") == [(25,)]
+
+
+def test_a_store_that_was_put_back_is_not_read_from(open_lethe, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = company(partial(open_lethe, elsewhere=REGISTER), tmp_path, monkeypatch, ACTIVITY, SCHEMA)
+    lethe = found.lethe
+    hold(lethe, ("customers", "20"))
+    lethe.bring_up_holds("register", RUN)
+    found.seal()
+    found.sealing.close()
+    plan = approved(lethe)
+    lethe.register.run("DELETE FROM lethe.outbox; UPDATE lethe.store SET seq = 0")
+    with pytest.raises(Behind, match="lethe restore register"):
+        act(lethe, plan)
+    assert len(cases(lethe)) == 42
+
+
+def test_a_session_that_broke_gets_its_copies_again(lethe: Lethe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same process goes on with the same plan a moment later."""
+    from lethe.stores.postgres import apply
+
+    plan, seal = approved(lethe), apply.seal
+
+    def break_off(*args):
+        query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
+        lethe.database.run(f"{query} AND usename = 'lethe_worker'")
+        return seal(*args)
+
+    monkeypatch.setattr(apply, "seal", break_off)
+    with pytest.raises(StoreUnreachable, match="store crm"):
+        act(lethe, plan)
+    monkeypatch.undo()
+    assert act(lethe, plan) == 30
+
+
+def test_a_hold_is_about_every_store_where_something_hangs_on_its_row(lethe: Lethe) -> None:
+    targets = tuple(targets_of(lethe.policy, [("customers", "3"), ("cases", "5")], ["contracts"]))
+    assert [(each.store, each.dataset) for each in targets] == [
+        ("register", "customers"), ("crm", "customers"), ("crm", "cases"), ("register", "contracts"),
+        *([("crm", "contracts")] if "contract" in lethe.policy.datasets["cases"].relations else []),
+    ]  # fmt: skip

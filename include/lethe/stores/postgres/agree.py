@@ -65,6 +65,11 @@ class Agreed:
         """The column that a reference from `dataset` ends in."""
         return self.tables[self.owner(dataset, ref).name].columns[ref.column]
 
+    @property
+    def reads_elsewhere(self) -> bool:
+        """Whether some of the tables are of other stores."""
+        return len({self.policy.datasets[name].store for name in self.tables}) > 1
+
     def holds(self, dataset: Dataset, shard: Shard) -> bool:
         """Whether the shard's relation is, or still is, a part of the dataset's table."""
         return any(f"{part.schema}.{part.table}" == shard.relation for part in self.table(dataset).parts)

@@ -203,7 +203,10 @@ def _keeps_any(conn: psycopg.Connection, predicate: Predicate, partition: str) -
     """Whether any row of the partition has a reason to stay; a test that cannot be answered is one.
 
     A detached partition keeps its bound as a check constraint, so the planner proves most answers without reading.
+    Where holds are on rows of other stores it is left to batches, which read those again.
     """
+    if predicate.reads_elsewhere:
+        return True
     conn.execute("SET LOCAL constraint_exclusion = on")
     query = SQL("SELECT EXISTS (SELECT FROM ONLY {} AS t{} WHERE {})").format(
         _sql(partition), predicate.scope.joined(), predicate.kept

@@ -22,6 +22,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from lethe.errors import SchemaMismatch
 from lethe.model import Dataset, Policy
 from lethe.reach import read_elsewhere
+from lethe.sql import queries
 from lethe.stores.postgres.connection import Connection, tell
 from lethe.stores.postgres.live import Column, Table, read_dataset
 from lethe.stores.postgres.outbox import Conn
@@ -74,6 +75,14 @@ class Elsewhere:
         """The live table of a dataset of another store."""
         with self._asking(dataset.store) as there:
             return read_dataset(there, dataset)
+
+    def identities(self, datasets: Iterable[Dataset]) -> dict[str, list[Any]]:
+        """Which databases those of the datasets that are elsewhere lie in: each store's own id, and its epoch."""
+        found = dict[str, list[Any]]()
+        for name in sorted({each.store for each in datasets} - {self._store}):
+            with self._asking(name) as there:
+                found[name] = list(there.execute(queries("schema")["identity"]).fetchone() or ())
+        return found
 
     def bring(self, conn: Conn, datasets: Iterable[Dataset] | None = None) -> None:
         """Copy those of the datasets that are elsewhere into the session, or all that anything here is read from."""

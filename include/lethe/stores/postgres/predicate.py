@@ -173,6 +173,12 @@ class Predicate:
         """Whether other tables are needed to come to a verdict."""
         return bool(self.scope.joins)
 
+    @property
+    def reads_elsewhere(self) -> bool:
+        """Whether the verdict is read from a copy of rows in another store."""
+        agreed, dataset = self.question.agreed, self.question.rule.dataset
+        return any(agreed.owner(dataset, ColumnRef("", path)).store != dataset.store for path in self.scope.joins)
+
     def mask(self) -> Composable:
         """The reasons of a row as one integer, the bits of Reason; 0 is due."""
         of_clock = SQL("CASE WHEN {} THEN 0 WHEN {} THEN 2 WHEN {} THEN 4 ELSE 1 END").format(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
@@ -9,6 +10,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Self
 
+import rfc8785
 from psycopg import errors
 
 from lethe.anonymise.risk import Groups
@@ -182,6 +184,7 @@ class PostgresStore:
         How many it was, in one transaction with its evidence.
         """
         conn, work = self._connection.get(), self._planned(plan, run)
+        self._bring(work.rule)
         anonymity = self.policy.anonymity[work.rule.dataset.name]
         with conn.transaction():
             open_batch(conn, work)
@@ -206,7 +209,12 @@ class PostgresStore:
         return {store.name: Folder(store, self._url(store.connection)) for store in stores}
 
     def _agree(self, rule: Rule) -> Agreed:
-        return agree(self._connection.get(), self.policy, rule, self._elsewhere.table)
+        agreed = agree(self._connection.get(), self.policy, rule, self._elsewhere.table)
+        others = self._elsewhere.identities(datasets_of(self.policy, rule))
+        if not others:
+            return agreed
+        bound = rfc8785.dumps({"schema": agreed.fingerprint, "elsewhere": others})
+        return replace(agreed, fingerprint=hashlib.sha256(bound).hexdigest())
 
     def _bring(self, rule: Rule) -> None:
         """Copy what the rule's verdicts are read from in other stores."""
@@ -247,7 +255,8 @@ class PostgresStore:
         question = self._question(rule, plan.today, confirmed=True)
         found = (*self._identity(rule), question.agreed.fingerprint)
         planned = (plan.survey.store_id, plan.survey.epoch, plan.survey.fingerprint)
-        for what, now, then in zip(("store", "epoch", "schema"), found, planned, strict=True):
+        schema = "schema, or a store that it is read from," if question.agreed.reads_elsewhere else "schema"
+        for what, now, then in zip(("store", "epoch", schema), found, planned, strict=True):
             if now != then:
                 where = f"store {self.store.name}, rule {rule.name}"
                 raise Stale(f"{where}: the {what} is not the one that was planned for; plan again")
