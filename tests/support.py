@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from textwrap import dedent
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from demo.postgres import Postgres
 
@@ -44,6 +46,15 @@ class Database:
     def one(self, query: str, role: str = "postgres") -> Any:
         """The first column of the first row."""
         return self.rows(query, role)[0][0]
+
+
+def as_uri(conninfo: str) -> str:
+    """An Airflow connection, as a variable has it."""
+    found = conninfo_to_dict(conninfo)
+    return json.dumps({
+        "conn_type": "postgres", "host": found.get("host"), "port": found.get("port"), "login": found.get("user"),
+        "password": found.get("password"), "schema": found.get("dbname"),
+    })  # fmt: skip
 
 
 NOBODY = 65534

@@ -13,6 +13,7 @@ from lethe.errors import LetheError, SchemaMismatch
 from lethe.evidence.leaf import schema
 from lethe.model import Verdict
 from lethe.run import Lethe
+from support import as_uri
 
 # Twelve orders of a customer who left: six of Bergen in May, four of Oslo in May, two of Oslo in June.
 SCHEMA = """
@@ -338,16 +339,6 @@ def test_at_the_command_line_it_ends_with_1_where_somebody_stands_out(
     assert json.loads(said.output)[0]["groups"] == {"rows": 40, "groups": 3, "smallest": 1, "small": 1}
     said = say("nobody")
     assert (said.exit_code, 'found no anonymity of "nobody"; expected one of: answers' in said.output) == (2, True)
-
-
-def as_uri(conninfo: str) -> str:
-    from psycopg.conninfo import conninfo_to_dict
-
-    found = conninfo_to_dict(conninfo)
-    return json.dumps({
-        "conn_type": "postgres", "host": found.get("host"), "port": found.get("port"), "login": found.get("user"),
-        "password": found.get("password"), "schema": found.get("dbname"),
-    })  # fmt: skip
 
 
 def test_a_store_that_is_down_is_no_store_without_risk(open_lethe) -> None:

@@ -1,24 +1,17 @@
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from psycopg import sql
-from psycopg.adapt import Loader
 
+from filled_estate import Bench, by_key
 from lethe.anonymise.changes import MARK
-from lethe.deadlines import Unbounded
 from lethe.errors import SchemaMismatch
 from lethe.explain import ends_on
 from lethe.model import Delete, Plan, Policy, Reason, Receipt, Rule, Verdict, Way
@@ -29,89 +22,8 @@ from lethe.stores.postgres.predicate import Predicate, table_name
 from lethe.stores.postgres.predicate import key_text as key_sql
 from lethe.stores.postgres.store import PostgresStore
 from lethe.stores.postgres.subject import Subject
-from random_estate import KEYS, SCHEMA, Case, cases
-from support import Database, write_policy
-
-UNBOUNDED = {each.value.encode(): each for each in Unbounded}
-
-
-class _Unbounded(Loader):
-    """Reads dates and times with the two that no Python value can hold."""
-
-    def load(self, data: Any) -> object:
-        return UNBOUNDED.get(bytes(data)) or self.parse(bytes(data).decode())
-
-    def parse(self, text: str) -> object:
-        return datetime.fromisoformat(text)
-
-
-class _UnboundedDate(_Unbounded):
-    def parse(self, text: str) -> object:
-        return date.fromisoformat(text)
-
-
-@dataclass
-class Bench:
-    """A database with the estate's schema, filled anew for each case."""
-
-    database: Database
-    directory: Path
-    connection: psycopg.Connection
-    seen: Counter[str] = field(default_factory=Counter)
-    """What the cases came to, by reason, way and fate."""
-
-    def fill(self, case: Case, memory: Memory) -> None:
-        """Put the rows and holds of `memory` into the database."""
-        run = self.connection.execute
-        for table in KEYS:
-            run(sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS follows").format(sql.Identifier(table)))
-        run(f"TRUNCATE {', '.join(KEYS)}, lethe.hold, lethe.progress, lethe.outbox, lethe.redacted")
-        for table, rows in memory.tables.items():
-            self._copy(table, rows)
-        for constraint in case.constraints():
-            run(constraint)
-        for dataset, key, kind in memory.holds:
-            run("INSERT INTO lethe.hold VALUES (%s, %s, %s)", (dataset, key, str(kind.name).lower()))
-
-    def _copy(self, table: str, rows: list[Row]) -> None:
-        columns = list(rows[0])
-        into = sql.SQL("COPY {} ({}) FROM STDIN").format(
-            sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
-        )
-        with self.connection.cursor().copy(into) as copy:
-            for row in rows:
-                copy.write_row([_written(column, row[column]) for column in columns])
-
-    def tables(self) -> dict[str, list[Row]]:
-        """All rows as they are now, in the order of their keys."""
-        return {table: self._rows(table) for table in KEYS}
-
-    def _rows(self, table: str) -> list[Row]:
-        found = self.connection.execute(f"SELECT * FROM {table}")
-        names = [column.name for column in found.description or ()]
-        return _sorted(table, [dict(zip(names, row, strict=True)) for row in found.fetchall()])
-
-
-def _written(column: str, value: Any) -> Any:
-    if column == "form" and value is not None:
-        return json.dumps(value)
-    return value.value if isinstance(value, Unbounded) else value
-
-
-def _sorted(table: str, rows: list[Row]) -> list[Row]:
-    return sorted(rows, key=lambda row: [row[column] for column in KEYS[table]])
-
-
-@pytest.fixture
-def bench(new_database: Callable[..., Database], tmp_path: Path) -> Iterator[Bench]:
-    database = new_database(lethe=True)
-    database.run(SCHEMA)
-    with database.connect() as connection:
-        connection.execute("SET timezone = 'UTC'")
-        connection.adapters.register_loader("date", _UnboundedDate)
-        connection.adapters.register_loader("timestamp", _Unbounded)
-        connection.adapters.register_loader("timestamptz", _Unbounded)
-        yield Bench(database, tmp_path, connection)
+from random_estate import KEYS, Case, cases
+from support import write_policy
 
 
 def test_every_row_meets_the_fate_that_decide_gives_it(bench: Bench) -> None:
@@ -223,7 +135,7 @@ def _same_deed(bench: Bench, store: PostgresStore, judge: MemoryStore, plan: Pla
     _work_off(judge, mine)
     after, expected = bench.tables(), deepcopy(judge.memory.tables)
     for table in KEYS:
-        assert list(map(_unlinked, after[table])) == list(map(_unlinked, _sorted(table, expected[table]))), table
+        assert list(map(_unlinked, after[table])) == list(map(_unlinked, by_key(table, expected[table]))), table
     _nothing_kept_changed(rule, kept, before[rule.dataset.name], after[rule.dataset.name])
     bench.seen.update(str(shard.way) for shard in plan.survey.shards)
     if judge.policy.datasets["customers"].store != rule.dataset.store and rule.clock.at.path:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 import click
 
+from lethe.cli.check import check
 from lethe.cli.evidence import evidence
 from lethe.cli.explain import explain
 from lethe.cli.hold import hold
@@ -86,6 +87,22 @@ def main() -> None:
 
 
 for command in (
-    *(policy, plan, approve, confirm, apply, verify, risk, plans, explain, hold, evidence, restore, replay, store),
+    *(
+        policy,
+        plan,
+        approve,
+        confirm,
+        apply,
+        verify,
+        check,
+        risk,
+        plans,
+        explain,
+        hold,
+        evidence,
+        restore,
+        replay,
+        store,
+    ),
 ):
     main.add_command(command)

@@ -1,0 +1,166 @@
+"""A store's checks as a Great Expectations suite: one expectation for each rule, validated over one connection.
+
+Whoever imports this imports Great Expectations: seconds, and a quarter of a gigabyte. Only the task that checks does.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read while it is imported: nothing is told to anybody
+
+import great_expectations as gx
+import psycopg
+from great_expectations.datasource.fluent import GxDatasourceWarning  # type: ignore[attr-defined]
+from great_expectations.execution_engine import ExecutionEngine, SqlAlchemyExecutionEngine  # type: ignore[attr-defined]
+from great_expectations.expectations.expectation import BatchExpectation
+from great_expectations.expectations.metrics.metric_provider import metric_value
+from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
+from psycopg.conninfo import conninfo_to_dict
+
+from lethe import sentences
+from lethe.checks.questions import Counts, Question
+from lethe.checks.result import Checked, StoreChecked
+from lethe.checks.sight import Seen
+from lethe.errors import SchemaMismatch
+from lethe.model import Policy, Rule
+from lethe.stores.postgres.connection import tell
+
+SESSION = (
+    "-c timezone=UTC -c datestyle=ISO -c search_path=pg_catalog -c row_security=off -c jit=off"
+    " -c default_transaction_read_only=on -c statement_timeout=1h"
+)
+"""A check changes nothing, and rows that row-level security hides are refused, not left out."""
+
+
+class Answer(TableMetricProvider):
+    """The one row that a question's SQL returns, asked once; or why the store does not answer, without its values."""
+
+    metric_name = "lethe.answer"
+    value_keys = ("store", "question")
+
+    @metric_value(engine=SqlAlchemyExecutionEngine)
+    def _ask(
+        cls,  # noqa: N805 - called on the class
+        execution_engine: SqlAlchemyExecutionEngine,
+        metric_value_kwargs: dict[str, Any],
+        **_: Any,
+    ) -> dict[str, Any]:
+        try:
+            with execution_engine.get_connection() as connection:
+                session: psycopg.Connection = connection.connection.driver_connection
+                row = session.execute(metric_value_kwargs["question"]).fetchone()
+        except psycopg.Error as error:
+            return {"problem": str(tell(metric_value_kwargs["store"], error))}
+        assert row is not None
+        return {"row": list(row)}
+
+
+class ExpectNothingExpiredToRemain(BatchExpectation):
+    """No row of the rule is left that should be gone."""
+
+    rule: str
+    store: str
+    question: str
+    confirmed: bool
+
+    metric_dependencies = ("lethe.answer",)
+    success_keys = ("store", "question")
+    args_keys = ("rule",)
+
+    def _validate(
+        self,
+        metrics: dict[Any, Any],
+        runtime_configuration: dict[Any, Any] | None = None,  # noqa: ARG002
+        execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002
+    ) -> dict[Any, Any]:
+        answer = metrics["lethe.answer"]
+        if "problem" in answer:
+            return {"success": False, "result": {"observed_value": "unknown", "details": answer}}
+        counts = Question.answered(tuple(answer["row"]))
+        return {
+            "success": counts.remaining == 0 or not self.confirmed,
+            "result": {"observed_value": counts.remaining, "details": counts._asdict()},
+        }
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a store, as of which day; `grace` is how many days the sweep has to come by.
+
+    Rules that are `unconfirmed` may not act yet: what is left of theirs is counted, and held against nobody.
+    """
+
+    policy: Policy
+    store: str
+    rules: tuple[Rule, ...]
+    today: date
+    grace: int = 1
+    unconfirmed: frozenset[str] = frozenset()
+    lang: str = "en"
+
+
+def check_store(asked: Asked, conninfo: str) -> StoreChecked:
+    """Ask a store about its rules; what cannot be asked is unknown, never clean. Changes nothing."""
+    store, unknown = asked.store, list[Checked]()
+    try:
+        with psycopg.connect(conninfo, autocommit=True, connect_timeout=10, options=SESSION) as conn:
+            seen = Seen.by(conn)
+    except psycopg.Error as error:
+        problem = str(tell(store, error))
+        nothing = (Checked(rule.name, "unknown", problem=problem) for rule in asked.rules)
+        return StoreChecked(store, asked.today, tuple(nothing))
+    expected = list[ExpectNothingExpiredToRemain]()
+    for rule in asked.rules:
+        try:
+            question = Question(asked.policy, rule, asked.today, asked.grace, seen.type_of).sql()
+        except SchemaMismatch as error:
+            unknown.append(Checked(rule.name, "unknown", problem=str(error)))
+            continue
+        confirmed = rule.name not in asked.unconfirmed
+        words = sentences.describe(rule, asked.policy, asked.lang)
+        expected.append(
+            ExpectNothingExpiredToRemain(
+                rule=rule.name, store=store, question=question, confirmed=confirmed, description=words
+            )
+        )
+    document = _validated(store, conninfo, expected) if expected else {}
+    answered = (_checked(result) for result in document.get("results", ()))
+    return StoreChecked(store, asked.today, (*answered, *unknown), document)
+
+
+def _validated(store: str, conninfo: str, expected: list[ExpectNothingExpiredToRemain]) -> dict[str, Any]:
+    """The validation as Great Expectations tells it, in JSON's own kinds of values."""
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False, "metric_calculations": False}  # type: ignore[assignment]
+    session = {**conninfo_to_dict(conninfo), "options": SESSION, "autocommit": True}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=GxDatasourceWarning)  # its own kind for PostgreSQL wants psycopg 2
+        source = context.data_sources.add_sql(
+            store,
+            connection_string="postgresql+psycopg://",
+            kwargs={"connect_args": session},  # type: ignore[call-arg]
+        )
+    try:
+        batch = source.add_query_asset(store, query="SELECT 1").add_batch_definition_whole_table("all").get_batch()
+        suite = gx.ExpectationSuite(store, expectations=list(expected))
+        found: dict[str, Any] = batch.validate(suite, result_format="SUMMARY").to_json_dict()  # type: ignore[no-untyped-call]
+        batch.data.execution_engine.engine.dispose()
+    finally:
+        source.get_engine().dispose()
+    return found
+
+
+def _checked(result: dict[str, Any]) -> Checked:
+    asked, details = result["expectation_config"]["kwargs"], result["result"].get("details")
+    if details is None or "problem" in details:
+        raised = "Great Expectations could not ask; run again"
+        return Checked(asked["rule"], "unknown", problem=details["problem"] if details else raised)
+    counts = Counts(**details)
+    if not counts.remaining:
+        return Checked(asked["rule"], "clean", counts)
+    return Checked(asked["rule"], "remaining" if asked["confirmed"] else "unconfirmed", counts)

@@ -1,0 +1,79 @@
+"""`lethe check`: ask every store again, by other means than the sweep, whether anything expired remains."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lethe.checks.result import Checked, StoreChecked
+from lethe.cli.options import moment_of, now_option, one_of, open_lethe
+from lethe.cli.policy import directory_option, json_option, language_option
+
+
+@click.command()
+@click.argument("stores", nargs=-1, metavar="[STORE]...")
+@now_option
+@click.option(
+    "--grace",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    metavar="DAYS",
+    help="How long the sweep has to come by: what is due for no longer is due, and does not remain.",
+)
+@directory_option
+@json_option
+@language_option
+def check(
+    stores: tuple[str, ...], now: datetime | date | None, grace: int, directory: Path, as_json: bool, lang: str
+) -> None:
+    """Ask whether anything expired remains, by Great Expectations and SQL that the sweep knows nothing of.
+
+    Every STORE, unless some are named. Of each rule: how many rows are over their period, what keeps them, and how many
+    remain. Exit 1 when some do, 5 when a store or a table could not be asked: that is unknown, and never clean. Nothing
+    is changed, and only numbers are told.
+    """
+    from lethe.checks.suite import Asked, check_store  # seconds, and a quarter of a gigabyte
+
+    found = list[StoreChecked]()
+    with open_lethe(directory) as lethe:
+        policy, today = lethe.policy, lethe.today(moment_of(now, lethe.policy.organisation.zone))
+        waiting = frozenset(name for name, rule in policy.rules.items() if not lethe.state.is_confirmed(rule))
+        for store in [one_of(policy.stores, "store", name) for name in stores] or policy.stores:
+            rules = tuple(rule for rule in policy.rules.values() if rule.dataset.store == store)
+            if not rules:
+                continue
+            found.append(check_store(Asked(policy, store, rules, today, grace, waiting, lang), lethe.address(store)))
+            if not as_json:
+                click.echo("\n".join([f"{store}", *(f"  {_as_line(each)}" for each in found[-1].rules)]))
+    if as_json:
+        click.echo(json.dumps([_as_json(each) for each in found], indent=2, default=str))
+    if not all(each.is_known for each in found):
+        raise SystemExit(5)
+    if not all(each.is_clean for each in found):
+        raise SystemExit(1)
+
+
+def _as_line(found: Checked) -> str:
+    if found.counts is None:
+        return f"{found.rule}: unknown: {found.problem}"
+    counts = found.counts
+    kept = ", ".join(f"{rows} {reason}" for reason, rows in counts.kept.items() if rows)
+    over = f"{counts.over} of {counts.rows} rows over their period" + (f" ({kept})" if kept else "")
+    due = f", {counts.due} due since the last sweep" if counts.due else ""
+    left = (
+        f"{counts.remaining} REMAIN" if found.state == "remaining" else f"{counts.remaining} wait for a person's word"
+    )
+    return f"{found.rule}: {'clean' if found.state == 'clean' else left}; {over}{due}"
+
+
+def _as_json(found: StoreChecked) -> dict[str, Any]:
+    rules = [
+        {**asdict(each), "counts": each.counts._asdict() if each.counts is not None else None} for each in found.rules
+    ]
+    return {"store": found.store, "today": found.today, "clean": found.is_clean, "rules": rules}

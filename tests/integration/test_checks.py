@@ -1,0 +1,120 @@
+"""Checks by Great Expectations: what remains is found, and what cannot be asked is unknown, never clean."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from click.testing import CliRunner
+
+from faults import ACTIVITY, NOW, SCHEMA, act, approved
+from lethe.checks.result import StoreChecked
+from lethe.cli import main
+from lethe.run import Lethe
+from support import as_uri
+
+
+@pytest.fixture
+def lethe(open_lethe) -> Lethe:
+    return open_lethe(ACTIVITY, SCHEMA)
+
+
+def check(
+    lethe: Lethe, conninfo: str | None = None, grace: int = 1, unconfirmed: frozenset[str] = frozenset()
+) -> StoreChecked:
+    from lethe.checks.suite import Asked, check_store
+
+    asked = Asked(lethe.policy, "crm", tuple(lethe.policy.rules.values()), NOW.date(), grace, unconfirmed)
+    return check_store(asked, conninfo or lethe.database.conninfo("lethe_worker"))
+
+
+def test_what_remains_is_found_and_what_is_due_since_yesterday_is_due(lethe: Lethe) -> None:
+    (found,) = check(lethe).rules
+    assert (found.state, found.counts.rows, found.counts.over) == ("remaining", 100, 60)
+    assert (found.counts.due, found.counts.remaining) == (2, 58)  # those of 28 and 29 February: the sweep comes tonight
+    (found,) = check(lethe, grace=0).rules
+    assert (found.counts.due, found.counts.remaining) == (0, 60)
+    act(lethe, approved(lethe))
+    assert check(lethe).is_clean
+
+
+def test_a_store_that_is_down_is_unknown(lethe: Lethe) -> None:
+    found = check(lethe, "host=127.0.0.1 port=1 connect_timeout=1")
+    assert [(each.state, each.counts) for each in found.rules] == [("unknown", None)]
+    assert "no connection to the server" in found.rules[0].problem
+    assert not found.is_clean
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("ALTER TABLE customer RENAME TO customers", "table public.customer (dataset customers): not there, or closed"),
+        (
+            "ALTER TABLE customer RENAME ended_on TO ended",
+            "column public.customer.ended_on (dataset customers): not there",
+        ),
+        (
+            "REVOKE SELECT ON customer FROM lethe_worker",
+            "column public.customer.ended_on (dataset customers): not there, or closed",
+        ),
+        (
+            "REVOKE SELECT ON lethe.hold FROM lethe_worker",
+            "store crm: the database answered InsufficientPrivilege (42501)",
+        ),
+    ],
+)
+def test_what_cannot_be_asked_is_unknown(lethe: Lethe, change: str, words: str) -> None:
+    lethe.database.run(change)
+    (found,) = check(lethe).rules
+    assert (found.state, found.counts) == ("unknown", None)
+    assert words in found.problem
+
+
+def test_an_error_tells_no_value(lethe: Lethe) -> None:
+    lethe.database.run("ALTER TABLE customer ALTER ended_on TYPE text; UPDATE customer SET ended_on = 'Kari Hemmelig'")
+    found = check(lethe)
+    assert found.rules[0].state == "unknown"
+    assert "Hemmelig" not in str(found.document) + found.rules[0].problem
+
+
+def test_the_validation_tells_the_rule_in_words_and_numbers_only(lethe: Lethe) -> None:
+    (result,) = check(lethe).document["results"]
+    assert result["expectation_config"]["description"].startswith("Customers older than 1 year are deleted.")
+    assert result["result"]["observed_value"] == 58
+    assert "Kunde" not in str(result)
+
+
+def test_a_mistake_in_the_sweeps_arithmetic_is_found(lethe: Lethe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sweep believes that a period is a day longer; its own verification may believe it too."""
+    from lethe import deadlines
+    from lethe.stores.postgres import predicate
+
+    monkeypatch.setattr(predicate, "cutoff", lambda *args: deadlines.cutoff(*args) - timedelta(days=1))
+    act(lethe, approved(lethe))
+    (found,) = check(lethe, grace=0).rules
+    assert (found.state, found.counts.remaining) == ("remaining", 1)
+
+
+def test_what_nobody_has_confirmed_is_counted_and_held_against_nobody(open_lethe) -> None:
+    assumed = "keep: {assume: P1Y, confirm_by: privacy-officer, because: nobody said}"
+    lethe = open_lethe(ACTIVITY.replace("keep: P1Y", assumed), SCHEMA)
+    found = check(lethe, unconfirmed=frozenset({"ex-customers"}))
+    assert (found.rules[0].state, found.rules[0].counts.remaining, found.is_clean) == ("unconfirmed", 58, True)
+
+
+def test_the_command_tells_what_remains_and_ends_with_its_code(lethe: Lethe, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("crm", "lethe_state"):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", as_uri(lethe.addresses[name]))
+
+    def say(*words: str):
+        return CliRunner().invoke(main, ["check", *words, "--now", "2025-03-01", "--policy", str(lethe.policy_dir)])
+
+    said = say()
+    expected = "crm\n  ex-customers: 58 REMAIN; 60 of 100 rows over their period, 2 due since the last sweep\n"
+    assert (said.exit_code, said.output) == (1, expected)
+    act(lethe, approved(lethe))
+    said = say("crm", "--json")
+    assert said.exit_code == 0
+    assert json.loads(said.output)[0]["rules"][0]["counts"]["over"] == 0
+    lethe.database.run("ALTER TABLE customer RENAME TO customers")
+    assert say().exit_code == 5
+    assert say("nowhere").exit_code == 2
