@@ -393,6 +393,15 @@ class Dependent:
 
 
 @dataclass(frozen=True)
+class Expect:
+    """What a check must see of a rule's rows, or it proves nothing: how many, the share with a date, a new one."""
+
+    rows: int = 1
+    dated: float = 0.0
+    newest: Period | None = None
+
+
+@dataclass(frozen=True)
 class Rule:
     """Clock, period and action for one dataset, with everything that can keep a row from it."""
 
@@ -420,6 +429,7 @@ class Rule:
     """What still needs the fields that go, and so goes first."""
     receipts: Literal["subject"] | None = None
     """Whether a person can be given proof that their row went; None: its batches say how many, and nobody is known."""
+    expect: Expect = Expect()
     digest: str = ""
     """SHA-256 of everything above in canonical JSON: an approval is for this meaning of the rule."""
 

@@ -77,10 +77,11 @@ def test_an_error_tells_no_value(lethe: Lethe) -> None:
 
 
 def test_the_validation_tells_the_rule_in_words_and_numbers_only(lethe: Lethe) -> None:
-    (result,) = check(lethe).document["results"]
+    result, seen = check(lethe).document["results"]
     assert result["expectation_config"]["description"].startswith("Customers older than 1 year are deleted.")
     assert result["result"]["observed_value"] == 58
-    assert "Kunde" not in str(result)
+    assert seen["result"]["observed_value"] == "enough"
+    assert "Kunde" not in str([result, seen])
 
 
 def test_a_mistake_in_the_sweeps_arithmetic_is_found(lethe: Lethe, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,3 +119,40 @@ def test_the_command_tells_what_remains_and_ends_with_its_code(lethe: Lethe, mon
     lethe.database.run("ALTER TABLE customer RENAME TO customers")
     assert say().exit_code == 5
     assert say("nowhere").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("expect", "change", "words"),
+    [
+        ("", "DELETE FROM customer", "found 0 rows, expected at least 1"),
+        ("rows: 101", "", "found 100 rows, expected at least 101"),
+        (
+            "dated: 95%",
+            "UPDATE customer SET ended_on = NULL WHERE id <= 6",
+            "found a date in 94.0 % of the rows, expected 95 %",
+        ),
+        (
+            "newest: P30D",
+            "DELETE FROM customer WHERE ended_on > '2024-03-09'",
+            "found no date of the last P30D, expected one",
+        ),
+    ],
+)
+def test_a_check_that_sees_too_little_is_blind_and_not_clean(open_lethe, expect: str, change: str, words: str) -> None:
+    lethe = open_lethe(ACTIVITY + f"    expect: {{{expect}}}\n", SCHEMA)
+    lethe.database.run(f"UPDATE customer SET ended_on = '2025-02-20' WHERE id <= 60; {change}")
+    (found,) = check(lethe).rules
+    assert (found.state, words in found.problem) == ("blind", True), found
+
+
+def test_what_is_declared_and_there_is_seen(open_lethe) -> None:
+    lethe = open_lethe(ACTIVITY + "    expect: {rows: 100, dated: 94%, newest: P30D}\n", SCHEMA)
+    lethe.database.run("UPDATE customer SET ended_on = '2025-02-20' WHERE id <= 60")
+    lethe.database.run("UPDATE customer SET ended_on = NULL WHERE id <= 6")
+    assert check(lethe).is_clean
+
+
+def test_an_empty_table_that_may_be_empty_is_clean(open_lethe) -> None:
+    lethe = open_lethe(ACTIVITY + "    expect: {rows: 0, dated: 95%}\n", SCHEMA)
+    lethe.database.run("DELETE FROM customer")
+    assert check(lethe).is_clean

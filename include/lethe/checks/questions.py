@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from itertools import count
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
@@ -45,11 +45,11 @@ REASONS = ("unselected", "done", "held", "restricted", "floor", "needed")
 
 
 class Counts(NamedTuple):
-    """What the store answers about a rule: numbers of rows, and how many days the newest clock is old."""
+    """What the store answers about a rule: numbers of rows, and whether the newest date is as new as is expected."""
 
     rows: int
     dated: int
-    newest: int | None
+    fresh: bool
     over: int
     """Rows whose last day is over, whatever keeps them."""
     kept: Mapping[str, int]
@@ -84,7 +84,7 @@ class Question:
         )
         return (
             SQL(
-                "SELECT count(*), count(day), min({today} - day) FILTER (WHERE day <= {today}),"
+                "SELECT count(*), count(day), {fresh},"
                 " count(*) FILTER (WHERE is_over), {counts},"
                 " count(*) FILTER (WHERE is_over AND kept IS NULL AND last >= {today} - {grace}),"
                 " count(*) FILTER (WHERE is_over AND kept IS NULL AND last < {today} - {grace})"
@@ -95,6 +95,7 @@ class Question:
             )
             .format(
                 today=Literal(self.today),
+                fresh=self._fresh(),
                 grace=Literal(self.grace),
                 counts=counts,
                 first=first,
@@ -105,14 +106,19 @@ class Question:
             .as_string()
         )
 
-    @staticmethod
-    def answered(row: tuple[int | None, ...]) -> Counts:
-        """What the answer says."""
-        rows, dated, newest, over, *kept = row
-        *reasons, due, remaining = (each or 0 for each in kept)
-        return Counts(
-            rows or 0, dated or 0, newest, over or 0, dict(zip(REASONS, reasons, strict=True)), due, remaining
+    def _fresh(self) -> Composable:
+        newest = self.rule.expect.newest
+        if newest is None:
+            return SQL("true")
+        return SQL("coalesce(bool_or(day <= {today} AND (day + {newest}::interval)::date >= {today}), false)").format(
+            today=Literal(self.today), newest=Literal(str(newest))
         )
+
+    @staticmethod
+    def answered(row: tuple[Any, ...]) -> Counts:
+        """What the answer says."""
+        rows, dated, fresh, over, *reasons, due, remaining = row
+        return Counts(rows, dated, fresh, over, dict(zip(REASONS, reasons, strict=True)), due, remaining)
 
 
 class _Compiler:

@@ -14,12 +14,12 @@ from lethe.checks.questions import Counts
 class Checked:
     """What a store answered about one rule.
 
-    Unknown, with why, where it could not be asked; unconfirmed where rows are left because nobody has said yet that the
-    rule may act.
+    Unknown, with why, where it could not be asked; blind, with why, where it saw too little to prove anything;
+    unconfirmed where rows are left because nobody has said yet that the rule may act.
     """
 
     rule: str
-    state: Literal["clean", "remaining", "unconfirmed", "unknown"]
+    state: Literal["clean", "remaining", "blind", "unconfirmed", "unknown"]
     counts: Counts | None = None
     problem: str = ""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lethe.checks.questions import Counts
 from lethe.errors import SchemaMismatch
 from lethe.model import Dataset
 
@@ -35,3 +36,14 @@ class Seen:
             named = f"{place}.{column}" if what == "column" else place
             raise SchemaMismatch((f"{what} {named} (dataset {dataset.name}): not there, or closed to this user",))
         return found
+
+
+def unseen(counts: Counts, rows: int, dated: float, newest: str | None) -> Iterator[str]:
+    """Why an answer proves nothing: too few rows, too small a share with a date, none of the last period."""
+    if counts.rows < rows:
+        yield f"found {counts.rows} rows, expected at least {rows}"
+    if counts.rows and counts.dated < dated * counts.rows:
+        share = 100 * counts.dated / counts.rows
+        yield f"found a date in {share:.1f} % of the rows, expected {100 * dated:g} % at least"
+    if not counts.fresh:
+        yield f"found no date of the last {newest}, expected one"

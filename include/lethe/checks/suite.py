@@ -25,7 +25,7 @@ from psycopg.conninfo import conninfo_to_dict
 from lethe import sentences
 from lethe.checks.questions import Counts, Question
 from lethe.checks.result import Checked, StoreChecked
-from lethe.checks.sight import Seen
+from lethe.checks.sight import Seen, unseen
 from lethe.errors import SchemaMismatch
 from lethe.model import Policy, Rule
 from lethe.stores.postgres.connection import tell
@@ -88,6 +88,33 @@ class ExpectNothingExpiredToRemain(BatchExpectation):
         }
 
 
+class ExpectToSeeEnough(BatchExpectation):
+    """The rule's table has the rows, the dates and the new ones that are declared: what sees nothing finds nothing."""
+
+    rule: str
+    store: str
+    question: str
+    rows: int
+    dated: float
+    newest: str | None
+
+    metric_dependencies = ("lethe.answer",)
+    success_keys = ("store", "question")
+    args_keys = ("rule",)
+
+    def _validate(
+        self,
+        metrics: dict[Any, Any],
+        runtime_configuration: dict[Any, Any] | None = None,  # noqa: ARG002
+        execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002
+    ) -> dict[Any, Any]:
+        answer = metrics["lethe.answer"]
+        if "problem" in answer:
+            return {"success": False, "result": {"observed_value": "unknown", "details": answer}}
+        blind = list(unseen(Question.answered(tuple(answer["row"])), self.rows, self.dated, self.newest))
+        return {"success": not blind, "result": {"observed_value": "; ".join(blind) or "enough"}}
+
+
 @dataclass(frozen=True)
 class Asked:
     """What is asked of a store, as of which day; `grace` is how many days the sweep has to come by.
@@ -109,31 +136,33 @@ def check_store(asked: Asked, conninfo: str) -> StoreChecked:
     store, unknown = asked.store, list[Checked]()
     try:
         with psycopg.connect(conninfo, autocommit=True, connect_timeout=10, options=SESSION) as conn:
-            seen = Seen.by(conn)
+            session = Seen.by(conn)
     except psycopg.Error as error:
         problem = str(tell(store, error))
         nothing = (Checked(rule.name, "unknown", problem=problem) for rule in asked.rules)
         return StoreChecked(store, asked.today, tuple(nothing))
-    expected = list[ExpectNothingExpiredToRemain]()
+    expected = list[BatchExpectation]()
     for rule in asked.rules:
         try:
-            question = Question(asked.policy, rule, asked.today, asked.grace, seen.type_of).sql()
+            question = Question(asked.policy, rule, asked.today, asked.grace, session.type_of).sql()
         except SchemaMismatch as error:
             unknown.append(Checked(rule.name, "unknown", problem=str(error)))
             continue
         confirmed = rule.name not in asked.unconfirmed
         words = sentences.describe(rule, asked.policy, asked.lang)
-        expected.append(
-            ExpectNothingExpiredToRemain(
-                rule=rule.name, store=store, question=question, confirmed=confirmed, description=words
-            )
-        )
+        about: dict[str, Any] = {"rule": rule.name, "store": store, "question": question}
+        least, newest = rule.expect, rule.expect.newest
+        expected += [
+            ExpectNothingExpiredToRemain(**about, confirmed=confirmed, description=words),
+            ExpectToSeeEnough(**about, rows=least.rows, dated=least.dated, newest=str(newest) if newest else None),
+        ]
     document = _validated(store, conninfo, expected) if expected else {}
-    answered = (_checked(result) for result in document.get("results", ()))
+    found = document.get("results", ())
+    answered = (_checked(remains, seen) for remains, seen in zip(found[::2], found[1::2], strict=True))
     return StoreChecked(store, asked.today, (*answered, *unknown), document)
 
 
-def _validated(store: str, conninfo: str, expected: list[ExpectNothingExpiredToRemain]) -> dict[str, Any]:
+def _validated(store: str, conninfo: str, expected: list[BatchExpectation]) -> dict[str, Any]:
     """The validation as Great Expectations tells it, in JSON's own kinds of values."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}  # type: ignore[assignment]
@@ -155,12 +184,15 @@ def _validated(store: str, conninfo: str, expected: list[ExpectNothingExpiredToR
     return found
 
 
-def _checked(result: dict[str, Any]) -> Checked:
-    asked, details = result["expectation_config"]["kwargs"], result["result"].get("details")
+def _checked(remains: dict[str, Any], seen: dict[str, Any]) -> Checked:
+    """What the two expectations of one rule come to."""
+    asked, details = remains["expectation_config"]["kwargs"], remains["result"].get("details")
     if details is None or "problem" in details:
         raised = "Great Expectations could not ask; run again"
         return Checked(asked["rule"], "unknown", problem=details["problem"] if details else raised)
     counts = Counts(**details)
-    if not counts.remaining:
-        return Checked(asked["rule"], "clean", counts)
-    return Checked(asked["rule"], "remaining" if asked["confirmed"] else "unconfirmed", counts)
+    if counts.remaining and asked["confirmed"]:
+        return Checked(asked["rule"], "remaining", counts)
+    if not seen["success"]:
+        return Checked(asked["rule"], "blind", counts, seen["result"]["observed_value"])
+    return Checked(asked["rule"], "unconfirmed" if counts.remaining else "clean", counts)

@@ -35,8 +35,8 @@ def check(
     """Ask whether anything expired remains, by Great Expectations and SQL that the sweep knows nothing of.
 
     Every STORE, unless some are named. Of each rule: how many rows are over their period, what keeps them, and how many
-    remain. Exit 1 when some do, 5 when a store or a table could not be asked: that is unknown, and never clean. Nothing
-    is changed, and only numbers are told.
+    remain. Exit 1 when some do, or when so little was there to see that it proves nothing; 5 when a store or a table
+    could not be asked: that is unknown, and never clean. Nothing is changed, and only numbers are told.
     """
     from lethe.checks.suite import Asked, check_store  # seconds, and a quarter of a gigabyte
 

@@ -28,7 +28,7 @@ from lethe.model import (
 from lethe.reach import datasets_of, documents_of
 
 _WORDS_ONLY = frozenset(
-    {"title", "since", "digest", "activity", "personal_data", "law", "dataset"}
+    {"title", "since", "digest", "expect", "activity", "personal_data", "law", "dataset"}
     | {"followers", "leaders", "dependents", "floors"}
 )
 

@@ -409,6 +409,17 @@ class LimitsForm(Form):
     share: Share
 
 
+class ExpectForm(Form):
+    """What a check must see of the rule's rows, or it proves nothing."""
+
+    rows: Annotated[int, Field(ge=0, le=10**12)] = 1
+    """At least so many; 0 where the table may be empty."""
+    dated: Share = "0%"
+    """At least so large a share has a date to count from."""
+    newest: PeriodText | None = None
+    """The newest date is not older than this."""
+
+
 class RuleForm(Form):
     """When which rows of a dataset go, or lose their person."""
 
@@ -429,6 +440,7 @@ class RuleForm(Form):
     receipts: Literal["subject"] | None = None
     """Whoever a row is about can be given proof that it went; the row's key is what they are known by."""
     limits: LimitsForm
+    expect: ExpectForm = ExpectForm()
 
 
 class ActivityFile(Form):

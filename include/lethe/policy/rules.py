@@ -17,6 +17,7 @@ from lethe.model import (
     Dataset,
     Delete,
     Drop,
+    Expect,
     Floor,
     Generalise,
     Limits,
@@ -34,6 +35,7 @@ from lethe.policy.format import (
     Band,
     ByPathForm,
     Constant,
+    ExpectForm,
     FiscalFloor,
     Generalised,
     LimitsForm,
@@ -106,6 +108,7 @@ def resolve_rule(form: RuleForm, activity: str, spot: Spot, estate: Estate, floo
         title=form.title.by_language(),
         since=form.since.by_language() if form.since else {},
         receipts=form.receipts,
+        expect=_expect(form.expect),
     )
 
 
@@ -154,7 +157,15 @@ def redactions(step: AnonymiseStep, path: tuple[str, ...]) -> Iterator[tuple[tup
 
 
 def _limits(form: LimitsForm) -> Limits:
-    return Limits(form.rows, float(form.share.removesuffix("%")) / 100)
+    return Limits(form.rows, _share(form.share))
+
+
+def _share(text: str) -> float:
+    return float(text.removesuffix("%")) / 100
+
+
+def _expect(form: ExpectForm) -> Expect:
+    return Expect(form.rows, _share(form.dated), Period.parse(form.newest) if form.newest else None)
 
 
 def _action(steps: Steps, dataset: Dataset, spot: Spot, estate: Estate) -> Delete | Anonymise | None:
