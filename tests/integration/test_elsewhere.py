@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from datetime import date
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from lethe.holds import Because, targets_of
 from lethe.model import Reason, Verdict, Way
 from lethe.policy import load
 from lethe.run import Lethe
-from lethe.stores.postgres import drop
+from lethe.stores.postgres import apply, drop
 from lethe.stores.postgres.grants import grants
 from sealing import RUN, company
 from support import Database
@@ -159,17 +160,21 @@ def test_where_the_other_store_cannot_be_asked_nothing_goes(lethe: Lethe, when: 
     assert len(cases(lethe)) == 42
 
 
-def test_a_session_that_holds_rows_and_is_lost_undoes_the_batch(lethe: Lethe, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lethe.stores.postgres import apply
+def end_sessions(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the worker's sessions in a database end just before a batch is sealed."""
+    seal = apply.seal
 
-    plan, seal = approved(lethe), apply.seal
-
-    def seal_and_lose(*args):
+    def end(*args: Any) -> int:
         query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
-        lethe.register.run(f"{query} AND usename = 'lethe_worker'")
+        database.run(f"{query} AND usename = 'lethe_worker'")
         return seal(*args)
 
-    monkeypatch.setattr(apply, "seal", seal_and_lose)
+    monkeypatch.setattr(apply, "seal", end)
+
+
+def test_a_session_that_holds_rows_and_is_lost_undoes_the_batch(lethe: Lethe, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = approved(lethe)
+    end_sessions(lethe.register, monkeypatch)
     with pytest.raises(StoreUnreachable, match="register"):
         act(lethe, plan)
     assert len(cases(lethe)) == 42
@@ -388,16 +393,8 @@ def test_a_store_that_was_put_back_is_not_read_from(open_lethe, tmp_path, monkey
 
 def test_a_session_that_broke_gets_its_copies_again(lethe: Lethe, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same process goes on with the same plan a moment later."""
-    from lethe.stores.postgres import apply
-
-    plan, seal = approved(lethe), apply.seal
-
-    def break_off(*args):
-        query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
-        lethe.database.run(f"{query} AND usename = 'lethe_worker'")
-        return seal(*args)
-
-    monkeypatch.setattr(apply, "seal", break_off)
+    plan = approved(lethe)
+    end_sessions(lethe.database, monkeypatch)
     with pytest.raises(StoreUnreachable, match="store crm"):
         act(lethe, plan)
     monkeypatch.undo()

@@ -60,13 +60,12 @@ class Answer(TableMetricProvider):
         return {"row": list(row)}
 
 
-class ExpectNothingExpiredToRemain(BatchExpectation):
-    """No row of the rule is left that should be gone."""
+class _OfRule(BatchExpectation):
+    """What is expected of the answer about one rule; a store that does not answer meets no expectation."""
 
     rule: str
     store: str
     question: str
-    confirmed: bool
 
     metric_dependencies = ("lethe.answer",)
     success_keys = ("store", "question")
@@ -81,38 +80,33 @@ class ExpectNothingExpiredToRemain(BatchExpectation):
         answer = metrics["lethe.answer"]
         if "problem" in answer:
             return {"success": False, "result": {"observed_value": "unknown", "details": answer}}
-        counts = Question.answered(tuple(answer["row"]))
-        return {
-            "success": counts.remaining == 0 or not self.confirmed,
-            "result": {"observed_value": counts.remaining, "details": counts._asdict()},
-        }
+        success, result = self._judge(Question.answered(tuple(answer["row"])))
+        return {"success": success, "result": result}
+
+    def _judge(self, counts: Counts) -> tuple[bool, dict[str, Any]]:
+        raise NotImplementedError
 
 
-class ExpectToSeeEnough(BatchExpectation):
+class ExpectNothingExpiredToRemain(_OfRule):
+    """No row of the rule is left that should be gone."""
+
+    confirmed: bool
+
+    def _judge(self, counts: Counts) -> tuple[bool, dict[str, Any]]:
+        is_met = counts.remaining == 0 or not self.confirmed
+        return is_met, {"observed_value": counts.remaining, "details": counts._asdict()}
+
+
+class ExpectToSeeEnough(_OfRule):
     """The rule's table has the rows, the dates and the new ones that are declared: what sees nothing finds nothing."""
 
-    rule: str
-    store: str
-    question: str
     rows: int
     dated: float
     newest: str | None
 
-    metric_dependencies = ("lethe.answer",)
-    success_keys = ("store", "question")
-    args_keys = ("rule",)
-
-    def _validate(
-        self,
-        metrics: dict[Any, Any],
-        runtime_configuration: dict[Any, Any] | None = None,  # noqa: ARG002
-        execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002
-    ) -> dict[Any, Any]:
-        answer = metrics["lethe.answer"]
-        if "problem" in answer:
-            return {"success": False, "result": {"observed_value": "unknown", "details": answer}}
-        blind = list(unseen(Question.answered(tuple(answer["row"])), self.rows, self.dated, self.newest))
-        return {"success": not blind, "result": {"observed_value": "; ".join(blind) or "enough"}}
+    def _judge(self, counts: Counts) -> tuple[bool, dict[str, Any]]:
+        blind = list(unseen(counts, self.rows, self.dated, self.newest))
+        return not blind, {"observed_value": "; ".join(blind) or "enough"}
 
 
 @dataclass(frozen=True)
@@ -141,7 +135,7 @@ def check_store(asked: Asked, conninfo: str) -> StoreChecked:
         problem = str(tell(store, error))
         nothing = (Checked(rule.name, "unknown", problem=problem) for rule in asked.rules)
         return StoreChecked(store, asked.today, tuple(nothing))
-    expected = list[BatchExpectation]()
+    expected = list[_OfRule]()
     for rule in asked.rules:
         try:
             question = Question(asked.policy, rule, asked.today, asked.grace, session.type_of).sql()
@@ -162,7 +156,7 @@ def check_store(asked: Asked, conninfo: str) -> StoreChecked:
     return StoreChecked(store, asked.today, (*answered, *unknown), document)
 
 
-def _validated(store: str, conninfo: str, expected: list[BatchExpectation]) -> dict[str, Any]:
+def _validated(store: str, conninfo: str, expected: list[_OfRule]) -> dict[str, Any]:
     """The validation as Great Expectations tells it, in JSON's own kinds of values."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}  # type: ignore[assignment]
