@@ -25,7 +25,7 @@ KINDS = {
     "blind": Kind("alarm", "{}: the check sees too little to prove anything", "{}: kontrollen ser for lite"),
     "unknown": Kind("warning", "{}: could not be asked", "{}: kunne ikke kontrolleres"),
     # canaries; the subject is a rule
-    "canary-lives": Kind("alarm", "{}: a canary that was due is still there", "{}: en forfalt prøverad finnes fortsatt"),
+    "canary-lives": Kind("alarm", "{}: a canary that was due is still there", "{}: en forfalt prøverad er der ennå"),
     "canary-died": Kind("alarm", "{}: a canary that must stay is gone", "{}: en prøverad som skulle bli, er borte"),
     "canary-missed": Kind("alarm", "{}: the check does not see its canaries", "{}: kontrollen ser ikke prøveradene"),
     "canary-untried": Kind("notice", "{}: no canary could be tried", "{}: ingen prøverad kunne prøves"),
@@ -37,7 +37,7 @@ KINDS = {
     "statistics": Kind("warning", "{}: statistics hold values of deleted rows", "{}: statistikk har slettede verdier"),
     # personal data that the policy does not name; the subject is a table, a column, or another object of the store
     "personal": Kind("warning", "{}: looks like personal data, and no rule knows it", "{}: ligner personopplysninger"),
-    "undeclared": Kind("notice", "{}: neither in the policy nor declared free", "{}: verken i reglene eller erklært fri"),
+    "undeclared": Kind("notice", "{}: neither in the policy nor free", "{}: verken i reglene eller erklært fri"),
     "new-column": Kind("warning", "{}: new since the last check", "{}: ny siden forrige kontroll"),
     "view": Kind("warning", "{}: a materialized view keeps copies", "{}: en materialisert visning har kopier"),
     "publication": Kind("warning", "{}: a publication sends copies away", "{}: en publikasjon sender kopier ut"),
