@@ -1,4 +1,4 @@
-"""Seals the evidence: tell → list_erased → collect → checkpoint → anchor, every hour and after each sweep."""
+"""Seals the evidence: tell → list_erased → collect → checkpoint → anchor, hourly, after sweeps and after checks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable
 
-from lethe_airflow import seal, sweep
+from lethe_airflow import check, seal, sweep
 
 RUNBOOK = """
 What a deed wrote down lies in its store's outbox until this DAG has sealed it: *collect* takes it over into the log in
@@ -32,7 +32,7 @@ schedule = AssetOrTimeSchedule(
         timezone=policy.organisation.zone.key,
         run_immediately=timedelta(0),
     ),
-    assets=[sweep.SWEPT],
+    assets=sweep.SWEPT | check.VERIFIED,
 )
 
 with DAG(

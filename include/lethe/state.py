@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -14,17 +15,21 @@ from zoneinfo import ZoneInfo
 import psycopg
 from psycopg import errors
 
+from lethe.checks.result import StoreChecked
 from lethe.errors import NotApproved, PlanError
 from lethe.evidence.leaf import (
     Leaf,
     Place,
     approval_leaf,
+    check_leaf,
     confirmation_leaf,
+    finding_leaf,
     plan_leaf,
     policy_leaf,
     run_leaf,
     verification_leaf,
 )
+from lethe.findings import Changed, Findings
 from lethe.holds import Register
 from lethe.model import Plan, Policy, Remaining, Rule, Verdict
 from lethe.plan import from_json, to_json
@@ -95,6 +100,7 @@ class State:
         self._connection = Connection(self.name, conninfo)
         self.outbox = Outbox(self._connection, guard)
         self.holds = Register(self._connection, self._answering)
+        self.findings = Findings(self._connection)
 
     @property
     def store(self) -> State:
@@ -288,6 +294,23 @@ class State:
         self.outbox.write_once(key, lambda place: verification_leaf(plan, rule, place, run, found=found))
 
     @telling
+    def checked(self, policy: Policy, found: StoreChecked, run: str) -> Changed:
+        """Write down what a check of a store came to, and what it changes of the findings, once for a run."""
+        with self._connection.get().transaction():
+            changed = self.findings.take(policy, found.store, found.findings, found.unseen)
+            for state, known in (("opened", changed.opened), ("gone", changed.gone)):
+                for each in known:
+                    rule = each.subject if each.subject in policy.rules else None
+                    told: dict[str, Any] = {"known": each, "state": state, "rule": rule}
+                    self._write(f"finding/{each.id}/{state}", partial(_finding, run, told))
+            count = {"opened": len(changed.opened), "gone": len(changed.gone)}
+            self._write(
+                f"check/{run}/{found.store}",
+                lambda place: check_leaf(place, run, found=found, policy=policy.digest, **count),
+            )
+        return changed
+
+    @telling
     def give_up(self, plan: Plan) -> None:
         """What the plan was approved for is no more: no run takes it up again."""
         self._connection.get().execute(_SQL["finish"], {"digest": plan.digest, "outcome": "stopped"})
@@ -303,6 +326,10 @@ class State:
         self.outbox.require_open()
         place = take_place(self._connection.get())
         write(self._connection.get(), place, key, leaf(place))
+
+
+def _finding(run: str, told: Mapping[str, Any], place: Place) -> Leaf:
+    return finding_leaf(place, run, **told)
 
 
 @contextmanager

@@ -33,7 +33,13 @@ def dags() -> dict:
 
 
 def test_the_dags_are_those_that_are_documented(dags: dict) -> None:
-    assert set(dags) == {"retention_sweep", "anonymize_ex_customers", "approve_plans", "seal_evidence"}
+    assert set(dags) == {
+        "retention_sweep",
+        "anonymize_ex_customers",
+        "approve_plans",
+        "seal_evidence",
+        "verify_no_expired_data",
+    }
 
 
 def test_every_dag_has_a_runbook_tags_and_access_for_named_roles_only(dags: dict) -> None:

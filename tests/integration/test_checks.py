@@ -78,7 +78,9 @@ def test_an_error_tells_no_value(lethe: Lethe) -> None:
 
 def test_the_validation_tells_the_rule_in_words_and_numbers_only(lethe: Lethe) -> None:
     result, seen = check(lethe).document["results"]
-    assert result["expectation_config"]["description"].startswith("Customers older than 1 year are deleted.")
+    assert result["expectation_config"]["description"] == (
+        "Kunder eldre enn ett år slettes. / Customers older than 1 year are deleted."
+    )
     assert result["result"]["observed_value"] == 58
     assert seen["result"]["observed_value"] == "enough"
     assert "Kunde" not in str([result, seen])

@@ -13,14 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lethe.anonymise.risk import Groups, Risk
+from lethe.checks.questions import Counts
+from lethe.checks.result import Checked, StoreChecked
 from lethe.evidence.leaf import (
     Place,
     anchor_leaf,
     approval_leaf,
     batch_leaf,
     canonical,
+    check_leaf,
     coarsening_leaf,
     confirmation_leaf,
+    finding_leaf,
     heartbeat_leaf,
     hold_leaf,
     instant,
@@ -37,6 +41,7 @@ from lethe.evidence.leaf import (
     schema,
     verification_leaf,
 )
+from lethe.findings import Known
 from lethe.holds import Because, Open
 from lethe.model import Plan, Reason, Receipt, Remaining, Rule, Shard, Subjects, Survey, Way
 from lethe.plan import make_plan
@@ -84,6 +89,15 @@ def _batch(**changes: Any) -> dict[str, Any]:
 
 def _done(shard: int = 0, rows: int = 7, reach: int = 3) -> Receipt:
     return Receipt("a" * 64, shard, 1, rows, {"visits": reach}, 0.5, 12)
+
+
+def _checked() -> StoreChecked:
+    counts = Counts(9, 8, True, 5, {"held": 2, "floor": 1, "done": 0}, 1, 1)
+    return StoreChecked("website", TODAY, (Checked("visitors-26-months", "remaining", counts),), {"results": []})
+
+
+def _known(subject: str) -> Known:
+    return Known(RUN, "website", "remaining", subject, "1 rows", "alarm", "privacy-officer", AT)
 
 
 def _hold(dataset: str, key: str) -> dict[str, Any]:
@@ -154,6 +168,19 @@ def _every_leaf() -> dict[str, dict[str, Any]]:
         "risk of nobody": risk_leaf(
             PLACE, RUN, found=Risk("answers", 5, Groups(0, 0, None, 0), {}, {"text": 1}), policy=POLICY.digest
         ),
+        "check": check_leaf(PLACE, RUN, found=_checked(), policy="a" * 64, opened=1, gone=0),
+        "check of a store that is down": check_leaf(
+            PLACE,
+            RUN,
+            found=StoreChecked("website", TODAY, (Checked("a-rule", "unknown"),)),
+            policy="a" * 64,
+            opened=0,
+            gone=0,
+        ),
+        "finding": finding_leaf(
+            PLACE, RUN, known=_known("visitors-26-months"), state="opened", rule="visitors-26-months"
+        ),
+        "finding on a table": finding_leaf(PLACE, RUN, known=_known("public.kari_old"), state="gone", rule=None),
         "hold": _hold("visitors", "17"),
         "hold on a dataset": _hold("visitors", "*"),
         "hold on a rule": _hold("rule:visitors-26-months", "*"),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
+import rfc8785
+
+from lethe.checks.finding import Finding
 from lethe.checks.questions import Counts
 
 
@@ -32,6 +36,29 @@ class StoreChecked:
     today: date
     rules: tuple[Checked, ...]
     document: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    grace: int = 1
+    """How many days the sweep had to come by."""
+
+    @property
+    def digest(self) -> str | None:
+        """SHA-256 of the validation in canonical JSON; None when nothing could be asked."""
+        return hashlib.sha256(rfc8785.dumps(dict(self.document))).hexdigest() if self.document else None
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the check holds against the store; one that does not answer is one finding."""
+        problems = {each.problem for each in self.rules}
+        if not self.document and len(problems) == 1:
+            return (Finding(self.store, "unknown", self.store, *problems),)
+        return tuple(
+            Finding(self.store, each.state, each.rule, each.problem or _remaining(each.counts))
+            for each in self.rules
+            if each.state in ("remaining", "blind", "unknown")
+        )
+
+    def unseen(self, finding: Finding) -> bool:
+        """Whether the check could not look at what the finding is about: then it stays open."""
+        return not self.document or any(each.state == "unknown" and each.rule == finding.subject for each in self.rules)
 
     @property
     def is_clean(self) -> bool:
@@ -42,3 +69,7 @@ class StoreChecked:
     def is_known(self) -> bool:
         """Whether every rule could be asked about."""
         return all(each.state != "unknown" for each in self.rules)
+
+
+def _remaining(counts: Counts | None) -> str:
+    return f"{counts.remaining} rows" if counts is not None else ""

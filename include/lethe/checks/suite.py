@@ -122,7 +122,17 @@ class Asked:
     today: date
     grace: int = 1
     unconfirmed: frozenset[str] = frozenset()
-    lang: str = "en"
+
+
+_ENOUGH = {
+    "en": "There is enough to see: what sees nothing finds nothing.",
+    "nb": "Det er nok å se: den som ikke ser noe, finner ikke noe.",
+}
+
+
+def _words(rule: Rule, policy: Policy) -> str:
+    """What the rule promises, in each of the organisation's languages."""
+    return " / ".join(sentences.describe(rule, policy, lang) for lang in policy.organisation.languages)
 
 
 def check_store(asked: Asked, conninfo: str) -> StoreChecked:
@@ -134,7 +144,7 @@ def check_store(asked: Asked, conninfo: str) -> StoreChecked:
     except psycopg.Error as error:
         problem = str(tell(store, error))
         nothing = (Checked(rule.name, "unknown", problem=problem) for rule in asked.rules)
-        return StoreChecked(store, asked.today, tuple(nothing))
+        return StoreChecked(store, asked.today, tuple(nothing), grace=asked.grace)
     expected = list[_OfRule]()
     for rule in asked.rules:
         try:
@@ -143,17 +153,22 @@ def check_store(asked: Asked, conninfo: str) -> StoreChecked:
             unknown.append(Checked(rule.name, "unknown", problem=str(error)))
             continue
         confirmed = rule.name not in asked.unconfirmed
-        words = sentences.describe(rule, asked.policy, asked.lang)
         about: dict[str, Any] = {"rule": rule.name, "store": store, "question": question}
         least, newest = rule.expect, rule.expect.newest
         expected += [
-            ExpectNothingExpiredToRemain(**about, confirmed=confirmed, description=words),
-            ExpectToSeeEnough(**about, rows=least.rows, dated=least.dated, newest=str(newest) if newest else None),
+            ExpectNothingExpiredToRemain(**about, confirmed=confirmed, description=_words(rule, asked.policy)),
+            ExpectToSeeEnough(
+                **about,
+                rows=least.rows,
+                dated=least.dated,
+                newest=str(newest) if newest else None,
+                description=" / ".join(_ENOUGH[lang] for lang in asked.policy.organisation.languages),
+            ),
         ]
     document = _validated(store, conninfo, expected) if expected else {}
     found = document.get("results", ())
     answered = (_checked(remains, seen) for remains, seen in zip(found[::2], found[1::2], strict=True))
-    return StoreChecked(store, asked.today, (*answered, *unknown), document)
+    return StoreChecked(store, asked.today, (*answered, *unknown), document, asked.grace)
 
 
 def _validated(store: str, conninfo: str, expected: list[_OfRule]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import click
 from lethe.cli.check import check
 from lethe.cli.evidence import evidence
 from lethe.cli.explain import explain
+from lethe.cli.findings import findings
 from lethe.cli.hold import hold
 from lethe.cli.policy import policy
 from lethe.cli.restore import replay, restore
@@ -95,6 +96,7 @@ for command in (
         apply,
         verify,
         check,
+        findings,
         risk,
         plans,
         explain,

@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 
+from lethe import checking
 from lethe.checks.result import Checked, StoreChecked
 from lethe.cli.options import moment_of, now_option, one_of, open_lethe
-from lethe.cli.policy import directory_option, json_option, language_option
+from lethe.cli.policy import directory_option, json_option
 
 
 @click.command()
@@ -21,34 +22,28 @@ from lethe.cli.policy import directory_option, json_option, language_option
 @click.option(
     "--grace",
     type=click.IntRange(min=0),
-    default=1,
+    default=checking.GRACE,
     show_default=True,
     metavar="DAYS",
     help="How long the sweep has to come by: what is due for no longer is due, and does not remain.",
 )
 @directory_option
 @json_option
-@language_option
-def check(
-    stores: tuple[str, ...], now: datetime | date | None, grace: int, directory: Path, as_json: bool, lang: str
-) -> None:
+def check(stores: tuple[str, ...], now: datetime | date | None, grace: int, directory: Path, as_json: bool) -> None:
     """Ask whether anything expired remains, by Great Expectations and SQL that the sweep knows nothing of.
 
     Every STORE, unless some are named. Of each rule: how many rows are over their period, what keeps them, and how many
     remain. Exit 1 when some do, or when so little was there to see that it proves nothing; 5 when a store or a table
     could not be asked: that is unknown, and never clean. Nothing is changed, and only numbers are told.
     """
-    from lethe.checks.suite import Asked, check_store  # seconds, and a quarter of a gigabyte
-
     found = list[StoreChecked]()
     with open_lethe(directory) as lethe:
         policy, today = lethe.policy, lethe.today(moment_of(now, lethe.policy.organisation.zone))
-        waiting = frozenset(name for name, rule in policy.rules.items() if not lethe.state.is_confirmed(rule))
-        for store in [one_of(policy.stores, "store", name) for name in stores] or policy.stores:
-            rules = tuple(rule for rule in policy.rules.values() if rule.dataset.store == store)
-            if not rules:
+        with_rules = checking.stores_with_rules(lethe)
+        for store in [one_of(policy.stores, "store", name) for name in stores] or with_rules:
+            if store not in with_rules:
                 continue
-            found.append(check_store(Asked(policy, store, rules, today, grace, waiting, lang), lethe.address(store)))
+            found.append(checking.look(lethe, store, today, grace))
             if not as_json:
                 click.echo("\n".join([f"{store}", *(f"  {_as_line(each)}" for each in found[-1].rules)]))
     if as_json:

@@ -21,6 +21,9 @@ from lethe.model import Plan, Policy, Reason, Receipt, Remaining, Rule, Subjects
 
 if TYPE_CHECKING:
     from lethe.anonymise.risk import Risk
+    from lethe.checks.questions import Counts
+    from lethe.checks.result import StoreChecked
+    from lethe.findings import Known
     from lethe.holds import Open
 
 VERSION = 1
@@ -213,6 +216,36 @@ def risk_leaf(place: Place, run: str, *, found: Risk, policy: str) -> Leaf:
         "linked": dict(found.linked),
         "telling": sum(found.telling.values()),
     }
+
+
+def check_leaf(place: Place, run: str, *, found: StoreChecked, policy: str, opened: int, gone: int) -> Leaf:
+    """What a store answered when it was asked by other means whether anything expired remains."""
+    return {
+        **_head("check", place, run),
+        "policy": policy,
+        "store": found.store,
+        "today": found.today.isoformat(),
+        "grace": found.grace,
+        "document": found.digest,
+        "rules": {
+            each.rule: {"state": each.state, "counts": _counted(each.counts) if each.counts else None}
+            for each in found.rules
+        },
+        "opened": opened,
+        "gone": gone,
+    }
+
+
+def _counted(counts: Counts) -> Leaf:
+    kept = {reason: rows for reason, rows in counts.kept.items() if rows}
+    whole = {name: getattr(counts, name) for name in ("rows", "dated", "over", "due", "remaining")}
+    return {**whole, "kept": kept}
+
+
+def finding_leaf(place: Place, run: str, *, known: Known, state: Literal["opened", "gone"], rule: str | None) -> Leaf:
+    """That something was found wrong, or is so no more; on which rule of the policy, and never on which table."""
+    told = {"finding": known.id, "what": known.kind, "severity": known.severity, "role": known.role}
+    return {**_head("finding", place, run), "state": state, **told, "store": known.store, "rule": rule}
 
 
 def hold_leaf(target: Open, place: Place, run: str) -> Leaf:

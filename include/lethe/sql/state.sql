@@ -117,6 +117,20 @@ CREATE TABLE IF NOT EXISTS lethe.run (
     PRIMARY KEY (run, rule, state)
 );
 
+-- What checks hold against the stores: open until a check that could look sees it no more; what is gone is history.
+CREATE TABLE IF NOT EXISTS lethe.finding (
+    id        text PRIMARY KEY,
+    store     text NOT NULL,
+    kind      text NOT NULL,
+    subject   text NOT NULL,
+    detail    text NOT NULL,
+    severity  text NOT NULL CHECK (severity IN ('alarm', 'warning', 'notice')),
+    role      text NOT NULL,
+    opened_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    gone_at   timestamptz
+);
+CREATE UNIQUE INDEX IF NOT EXISTS finding_open ON lethe.finding (store, kind, subject) WHERE gone_at IS NULL;
+
 -- A person answers under the database role that signed in. Airflow's tasks hand on what a signed-in user of Airflow
 -- answered, and can say nothing else. Being a superuser makes nobody a privacy officer.
 CREATE OR REPLACE FUNCTION lethe.signed_in_as(wanted name) RETURNS boolean LANGUAGE sql STABLE AS $$
@@ -153,5 +167,6 @@ REVOKE INSERT ON lethe.confirmation FROM lethe_worker;
 GRANT INSERT ON lethe.confirmation TO lethe_officer;
 GRANT INSERT ON lethe.placed_hold, lethe.hold_target, lethe.hold_event TO lethe_worker, lethe_officer;
 GRANT UPDATE (in_force_at, lifted_at) ON lethe.hold_target TO lethe_worker, lethe_officer;
-GRANT INSERT ON lethe.policy, lethe.plan, lethe.run TO lethe_worker;
+GRANT INSERT ON lethe.policy, lethe.plan, lethe.run, lethe.finding TO lethe_worker;
 GRANT UPDATE (made_at, outcome) ON lethe.plan TO lethe_worker;
+GRANT UPDATE (detail, gone_at) ON lethe.finding TO lethe_worker;

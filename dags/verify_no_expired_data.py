@@ -1,0 +1,63 @@
+"""Asks every store by other means whether anything expired remains: check each store → findings → evidence."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable
+
+from lethe_airflow import check, sweep
+
+RUNBOOK = """
+Asks every store again whether anything expired remains, by Great Expectations and SQL that the sweep knows nothing of:
+daily at `LETHE_VERIFY_AT`, and when a sweep has ended. Nothing is changed in any store.
+
+**check_STORE** asks one store about all its rules. What is due since the last sweep is due; what the sweep should have
+taken remains. A table in which there is too little to see proves nothing: that is blind, not clean. A store that does
+not answer is tried again, and then unknown.
+
+**findings** tells what is open. A finding opens once, and is gone when a check that could look sees it no more; both
+are evidence. Alarms and warnings fail the run: `lethe findings` lists them with the role that answers for each, and
+`lethe check STORE` asks anew after something was mended.
+
+**Who looks.** *remains*: the platform team, why the sweep did not come by or was stopped; the privacy officer, whether
+somebody must be told. *sees too little*: was the table emptied, renamed or replaced? *could not be asked*: the task's
+log says what the store answered and what to do.
+"""
+
+policy = sweep.policy()
+schedule = AssetOrTimeSchedule(
+    timetable=CronTriggerTimetable(
+        os.environ.get("LETHE_VERIFY_AT", "0 6 * * *"),
+        timezone=policy.organisation.zone.key,
+        run_immediately=timedelta(0),
+    ),
+    assets=[sweep.SWEPT],
+)
+
+with DAG(
+    "verify_no_expired_data",
+    description="Asks every store by other means whether anything expired remains",
+    doc_md=RUNBOOK,
+    schedule=schedule,
+    catchup=False,
+    max_active_runs=1,
+    tags=["lethe", "checks", "C4"],
+    access_control={
+        "Platform": {"DAGs": {"can_read", "can_edit"}, "DAG Runs": {"can_create", "can_read"}},
+        "PrivacyOfficer": {"DAGs": {"can_read"}, "DAG Runs": {"can_read"}},
+    },
+    default_args={
+        "owner": "platform-team",
+        "retries": 2,
+        "retry_delay": timedelta(minutes=1),
+        "execution_timeout": timedelta(hours=3),
+    },
+):
+    stores = sorted({rule.dataset.store for rule in policy.rules.values()})
+    asked = [check.check.override(task_id=f"check_{store.replace('-', '_')}")(store) for store in stores]
+    told = check.findings()
+    ended = [check.tell_sealing(), check.conclude()]
+    asked >> told >> ended
+    asked >> ended[1]

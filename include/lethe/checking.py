@@ -1,0 +1,30 @@
+"""Asking a store by other means whether anything expired remains: what the command line and the DAG do alike."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+from lethe.run import Lethe
+
+if TYPE_CHECKING:
+    from lethe.checks.result import StoreChecked
+
+GRACE = 1
+"""How many days the sweep has to come by, where nobody says otherwise: it comes daily."""
+
+
+def look(lethe: Lethe, store: str, today: date, grace: int = GRACE) -> StoreChecked:
+    """Ask one store about its rules as of a day; changes nothing, and what cannot be asked is unknown."""
+    from lethe.checks.suite import Asked, check_store  # seconds, and a quarter of a gigabyte
+
+    policy = lethe.policy
+    waiting = frozenset(name for name, rule in policy.rules.items() if not lethe.state.is_confirmed(rule))
+    rules = tuple(rule for rule in policy.rules.values() if rule.dataset.store == store)
+    return check_store(Asked(policy, store, rules, today, grace, waiting), lethe.address(store))
+
+
+def stores_with_rules(lethe: Lethe) -> tuple[str, ...]:
+    """The stores that there is something to ask about."""
+    used = {rule.dataset.store for rule in lethe.policy.rules.values()}
+    return tuple(store for store in lethe.policy.stores if store in used)

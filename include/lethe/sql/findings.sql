@@ -1,0 +1,24 @@
+-- The register of findings in lethe_state.
+
+-- name: one_takes
+SELECT pg_advisory_xact_lock(hashtextextended('finding/' || %(store)s, 0))
+
+-- name: known
+SELECT id, store, kind, subject, detail, severity, role, opened_at, gone_at FROM lethe.finding
+WHERE gone_at IS NULL OR %(gone)s
+ORDER BY gone_at IS NOT NULL, array_position(ARRAY['alarm', 'warning', 'notice'], severity), opened_at, store, kind, subject
+
+-- name: open_of
+SELECT id, store, kind, subject, detail, severity, role, opened_at, gone_at FROM lethe.finding
+WHERE store = %(store)s AND gone_at IS NULL
+
+-- name: open
+INSERT INTO lethe.finding (id, store, kind, subject, detail, severity, role)
+VALUES (%(id)s, %(store)s, %(kind)s, %(subject)s, %(detail)s, %(severity)s, %(role)s)
+RETURNING id, store, kind, subject, detail, severity, role, opened_at, gone_at
+
+-- name: gone
+UPDATE lethe.finding SET gone_at = clock_timestamp() WHERE id = %(id)s
+
+-- name: still
+UPDATE lethe.finding SET detail = %(detail)s WHERE id = %(id)s AND detail <> %(detail)s
