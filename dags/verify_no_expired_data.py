@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 
-from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param
 
 from lethe_airflow import check, sweep
 
@@ -20,6 +20,8 @@ not answer is tried again, and then unknown.
 **findings** tells what is open. A finding opens once, and is gone when a check that could look sees it no more; both
 are evidence. Alarms and warnings fail the run: `lethe findings` lists them with the role that answers for each, and
 `lethe check STORE` asks anew after something was mended.
+
+**Parameters.** `as_of`: ask as of this day.
 
 **Who looks.** *remains*: the platform team, why the sweep did not come by or was stopped; the privacy officer, whether
 somebody must be told. *sees too little*: was the table emptied, renamed or replaced? *could not be asked*: the task's
@@ -47,6 +49,11 @@ with DAG(
     access_control={
         "Platform": {"DAGs": {"can_read", "can_edit"}, "DAG Runs": {"can_create", "can_read"}},
         "PrivacyOfficer": {"DAGs": {"can_read"}, "DAG Runs": {"can_read"}},
+    },
+    params={
+        "as_of": Param(
+            None, type=["null", "string"], format="date", description="Ask as of this day; today when empty"
+        ),
     },
     default_args={
         "owner": "platform-team",

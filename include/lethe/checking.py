@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+from lethe import clock
+from lethe.errors import StoreUnreachable
 from lethe.run import Lethe
 
 if TYPE_CHECKING:
@@ -21,7 +24,16 @@ def look(lethe: Lethe, store: str, today: date, grace: int = GRACE) -> StoreChec
     policy = lethe.policy
     waiting = frozenset(name for name, rule in policy.rules.items() if not lethe.state.is_confirmed(rule))
     rules = tuple(rule for rule in policy.rules.values() if rule.dataset.store == store)
-    return check_store(Asked(policy, store, rules, today, grace, waiting), lethe.address(store))
+    found = check_store(Asked(policy, store, rules, today, grace, waiting), lethe.address(store))
+    return replace(found, before=lethe.state.remembered(store))
+
+
+def remember(lethe: Lethe, store: str) -> None:
+    """From now on the database that answers, with its tables as they are, is the one that is meant."""
+    found = look(lethe, store, lethe.today(clock.now()))
+    if found.identity is None:
+        raise StoreUnreachable(found.rules[0].problem)
+    lethe.state.remember(store, found.identity)
 
 
 def stores_with_rules(lethe: Lethe) -> tuple[str, ...]:

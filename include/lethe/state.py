@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 from psycopg import errors
 
+from lethe.checks.identity import Identity
 from lethe.checks.result import StoreChecked
 from lethe.errors import NotApproved, PlanError
 from lethe.evidence.leaf import (
@@ -39,6 +40,7 @@ from lethe.stores.postgres.connection import Connection, telling
 from lethe.stores.postgres.outbox import Outbox, take_place, write
 
 _SQL = queries("plans")
+_FINDINGS = queries("findings")
 _START = re.compile("[0-9a-f]{8,64}…?")
 
 STATES = ("waiting", "ready", "approved", "done", "stopped", "rejected", "superseded", "nothing", "altered")
@@ -297,6 +299,8 @@ class State:
     def checked(self, policy: Policy, found: StoreChecked, run: str) -> Changed:
         """Write down what a check of a store came to, and what it changes of the findings, once for a run."""
         with self._connection.get().transaction():
+            if found.identity is not None:
+                self.remember(found.store, found.identity.after(found.before))
             changed = self.findings.take(policy, found.store, found.findings, found.unseen)
             for state, known in (("opened", changed.opened), ("gone", changed.gone)):
                 for each in known:
@@ -309,6 +313,17 @@ class State:
                 lambda place: check_leaf(place, run, found=found, policy=policy.digest, **count),
             )
         return changed
+
+    @telling
+    def remembered(self, store: str) -> Identity | None:
+        """Which database a store is meant to be, with its tables; None when it was never asked."""
+        found = self._connection.get().execute(_FINDINGS["remembered"], {"store": store}).fetchone()
+        return Identity.from_json(found[0]) if found else None
+
+    @telling
+    def remember(self, store: str, identity: Identity) -> None:
+        """Let this be the database that is meant from now on."""
+        self._connection.get().execute(_FINDINGS["remember"], {"store": store, "body": identity.to_json()})
 
     @telling
     def give_up(self, plan: Plan) -> None:

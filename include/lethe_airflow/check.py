@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from typing import Any
 from uuid import uuid4
 
 from airflow.sdk import Asset, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from lethe import checking, clock
+from lethe import checking
 from lethe_airflow.roles import POOL
-from lethe_airflow.sweep import lethe_at_work
+from lethe_airflow.sweep import lethe_at_work, moment
 
 log = logging.getLogger("lethe")
 
@@ -23,14 +24,14 @@ VERIFIED = Asset("lethe_verified", uri="lethe://verified")
 
 
 @task(pool=POOL)
-def check(store: str, *, ti: object) -> None:
+def check(store: str, *, params: dict[str, Any], ti: Any) -> None:
     """Ask one store whether anything expired remains, and write down the answer with what it changes of the findings.
 
     A store or table that does not answer is asked again; it is unknown only when the last try found no answer either.
     """
     with lethe_at_work() as lethe:
-        found = checking.look(lethe, store, lethe.today(clock.now()))
-        if not found.is_known and ti.try_number <= ti.max_tries:  # type: ignore[attr-defined]
+        found = checking.look(lethe, store, lethe.today(moment(params, lethe)))
+        if not found.is_known and ti.try_number <= ti.max_tries:
             raise AirflowException("; ".join(sorted({each.problem for each in found.rules if each.problem})))
         changed = lethe.state.checked(lethe.policy, found, uuid4().hex)
     states = Counter(each.state for each in found.rules)
@@ -47,7 +48,11 @@ def findings() -> None:
         log.warning("%s: %s: %s, since %s", each.severity, each.store, each.finding.words("en"), each.opened_at.date())
     count = Counter(each.severity for each in known)
     if count["alarm"] or count["warning"]:
-        told = ", ".join(f"{count[severity]} {severity}s" for severity in ("alarm", "warning") if count[severity])
+        told = ", ".join(
+            f"{count[severity]} {severity}{'s' * (count[severity] > 1)}"
+            for severity in ("alarm", "warning")
+            if count[severity]
+        )
         raise AirflowFailException(f"{told} open; `lethe findings` lists them")
 
 

@@ -18,13 +18,14 @@ from jsonschema import Draft202012Validator
 from demo.airflow_client import AirflowClient, AirflowRefused
 from demo.configuration import STORES
 from demo.environment import ORIGIN, ROOT, Environment
-from demo.run import ANONYMISE, APPROVE, CARRY_OUT, POLICY, SEAL, SWEEP, Demo
+from demo.run import ANONYMISE, APPROVE, CARRY_OUT, CONFIRMED, POLICY, SEAL, SWEEP, Demo
 from demo.truth import Estate
 from lethe.evidence.leaf import schema
 from lethe.model import Anonymise
 from lethe.policy import load
 
 pytestmark = pytest.mark.timeout(900)  # the whole environment is started first, while another worker runs other tests
+VERIFY = "verify_no_expired_data"
 FREE_OF_PEOPLE = ("agents", "call_statistics")
 
 
@@ -256,6 +257,24 @@ def at_the_command_line(demo: Demo, *arguments: str) -> subprocess.CompletedProc
     variables = os.environ | demo.environment.variables() | demo.environment.officer_variables()
     command = [sys.executable, "-m", "lethe", *arguments]
     return subprocess.run(command, env=variables, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_the_checks_find_every_store_clean_and_write_it_down(demo: Demo, rows_of: Callable) -> None:
+    with demo.client("platform") as platform, demo.client("admin") as admin:
+        admin.unpause(VERIFY)
+        try:
+            run = platform.trigger(VERIFY, {"as_of": "2025-03-01"})
+            assert platform.wait(VERIFY, run, seconds=280) == "success"
+        finally:
+            admin.request("PATCH", f"dags/{VERIFY}", json={"is_paused": True})
+    found = {leaf["store"]: leaf["rules"] for leaf in leaves(rows_of) if leaf["kind"] == "check"}
+    assert set(found) == {rule.dataset.store for rule in load(POLICY).rules.values()}
+    states = {rule: told["state"] for rules in found.values() for rule, told in rules.items()}
+    assert set(states) == set(load(POLICY).rules)
+    assumed = {rule.name for rule in load(POLICY).rules.values() if rule.assumption} - set(CONFIRMED)
+    assert {rule for rule, state in states.items() if state == "unconfirmed"} <= assumed
+    assert set(states.values()) == {"clean", "unconfirmed"}
+    assert rows_of("lethe_state", "SELECT kind, subject, detail FROM lethe.finding") == []
 
 
 def test_a_rejection_is_kept_and_nothing_is_done(demo: Demo, rows_of: Callable) -> None:

@@ -83,7 +83,7 @@ def test_the_validation_tells_the_rule_in_words_and_numbers_only(lethe: Lethe) -
     )
     assert result["result"]["observed_value"] == 58
     assert seen["result"]["observed_value"] == "enough"
-    assert "Kunde" not in str([result, seen])
+    assert "Kunde 1" not in str([result, seen])
 
 
 def test_a_mistake_in_the_sweeps_arithmetic_is_found(lethe: Lethe, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from demo.truth import Estate, check, expected, load, save, snapshot
 from lethe.checks.result import Checked
 from lethe.model import Policy
 from lethe.policy import load as load_policy
+from lethe.sql import script
 
 SHIPPED = Path(__file__).parents[2] / "include" / "policy"
 
@@ -273,10 +274,7 @@ def document(folder: Path, estate: Estate, attachment: str) -> Path:
 def test_holds_are_mirrored_once(conninfo: dict[str, str], estate: Estate) -> None:
     for where in conninfo.values():
         with psycopg.connect(where) as connection:
-            connection.execute(
-                "CREATE SCHEMA lethe CREATE TABLE hold"
-                " (dataset text NOT NULL, key text NOT NULL, kind text NOT NULL, PRIMARY KEY (dataset, key, kind))"
-            )
+            connection.execute(script("store"))
     plant_holds(conninfo)
     plant_holds(conninfo)
     found = []

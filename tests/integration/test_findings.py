@@ -1,6 +1,7 @@
 """Findings open once, stay while nobody could look, and are gone when a check sees them no more; each change a leaf."""
 
 import json
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -114,3 +115,67 @@ def test_the_command_lists_what_is_open_and_since_when(lethe: Lethe, monkeypatch
     (past,) = json.loads(say("--all", "--json").output)
     assert (past["kind"], past["words"]) == ("remaining", "ex-customers: expired data remains")
     assert date.fromisoformat(past["gone_at"][:10]) >= opened
+
+
+def kinds(changed: tuple) -> list[tuple[str, str, str]]:
+    return [(each.kind, each.subject, each.detail) for each in changed]
+
+
+@pytest.fixture
+def swept(lethe: Lethe) -> Lethe:
+    """All due customers are gone, and the store was asked once."""
+    act(lethe, approved(lethe))
+    assert checked(lethe) == Changed((), ())
+    return lethe
+
+
+def test_a_table_that_was_renamed_with_a_new_one_in_its_place_is_another(swept: Lethe) -> None:
+    swept.database.run(
+        "ALTER TABLE customer RENAME TO customer_2024; CREATE TABLE customer (LIKE customer_2024 INCLUDING ALL);"
+        "INSERT INTO customer VALUES (1, 'x', '2025-02-01'); GRANT SELECT ON customer TO lethe_worker"
+    )
+    found = ("another-table", "public.customer", "dropped and made anew, or renamed and replaced")
+    assert kinds(checked(swept).opened) == [found]
+    assert checked(swept) == Changed((), ())  # open until somebody says that it is the one
+    checking.remember(swept, "crm")
+    assert kinds(checked(swept).gone) == [found]
+
+
+def test_columns_that_are_not_those_it_had_are_told(swept: Lethe) -> None:
+    swept.database.run("ALTER TABLE customer ADD COLUMN diagnosis text")
+    assert kinds(checked(swept).opened) == [("changed-table", "public.customer", "columns or their types")]
+
+
+def test_a_copy_of_the_database_is_another(swept: Lethe) -> None:
+    own, copy = swept.database.name, f"{swept.database.name}_copy"
+    swept.store(next(iter(swept.policy.rules.values()))).__exit__(None, None, None)
+    with swept.database.server.admin() as admin:
+        admin.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{own}'")
+        admin.execute(f"CREATE DATABASE {copy} TEMPLATE {own}")
+        try:
+            swept.addresses["crm"] = swept.addresses["crm"].replace(own, copy)
+            (found,) = checked(swept).opened
+            assert (found.kind, found.subject, found.detail) == ("another-database", "crm", "another database")
+            assert not checking.look(swept, "crm", NOW.date()).is_clean
+        finally:
+            admin.execute(f"DROP DATABASE {copy} WITH (FORCE)")
+
+
+def test_a_database_that_was_put_back_to_an_older_state_is_told(swept: Lethe) -> None:
+    was = swept.state.remembered("crm").position
+    swept.database.run("UPDATE lethe.store SET seq = seq - 1")
+    (found,) = checked(swept).opened
+    now = f"{was[0]}/{was[1] - 1}"
+    assert (found.kind, found.detail) == (
+        "gone-back",
+        f"its evidence ends at {now}, and was at {was[0]}/{was[1]} before",
+    )
+
+
+def test_a_table_that_the_policy_names_later_is_remembered_when_it_is_first_seen(swept: Lethe) -> None:
+    before = swept.state.remembered("crm")
+    assert set(before.tables) == {"public.customer"}
+    tables = {**before.tables, "public.more": before.tables["public.customer"]}
+    grown = replace(before, position=(9, 9), tables=tables).after(before)
+    assert (set(grown.tables), grown.position) == ({"public.customer", "public.more"}, (9, 9))
+    assert replace(before, database=1, position=(9, 9)).after(before) == before

@@ -32,6 +32,7 @@ KINDS = {
     # whether it is the database, and the table, that was meant; the subject is a store or a table
     "another-database": Kind("alarm", "{}: answers from another database", "{}: svarer fra en annen database"),
     "another-table": Kind("alarm", "{}: another table bears the name", "{}: en annen tabell har navnet"),
+    "changed-table": Kind("warning", "{}: its columns are not those it had", "{}: kolonnene er ikke de som var"),
     "gone-back": Kind("alarm", "{}: an older state of the database", "{}: en eldre tilstand av databasen"),
     "closed": Kind("warning", "{}: closed to this user", "{}: lukket for denne brukeren"),
     "statistics": Kind("warning", "{}: statistics hold values of deleted rows", "{}: statistikk har slettede verdier"),

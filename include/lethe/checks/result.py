@@ -11,6 +11,7 @@ from typing import Any, Literal
 import rfc8785
 
 from lethe.checks.finding import Finding
+from lethe.checks.identity import Identity, estranged
 from lethe.checks.questions import Counts
 
 
@@ -38,6 +39,10 @@ class StoreChecked:
     document: Mapping[str, Any] = field(default_factory=dict, repr=False)
     grace: int = 1
     """How many days the sweep had to come by."""
+    identity: Identity | None = None
+    """Who answered; None when nobody did."""
+    before: Identity | None = None
+    """Who was to answer; None when nobody ever did."""
 
     @property
     def digest(self) -> str | None:
@@ -47,8 +52,13 @@ class StoreChecked:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What the check holds against the store; one that does not answer is one finding."""
+        if self.identity is None or self.before is None:
+            return self._of_rules()
+        return (*estranged(self.store, self.identity, self.before), *self._of_rules())
+
+    def _of_rules(self) -> tuple[Finding, ...]:
         problems = {each.problem for each in self.rules}
-        if not self.document and len(problems) == 1:
+        if self.identity is None and len(problems) == 1:
             return (Finding(self.store, "unknown", self.store, *problems),)
         return tuple(
             Finding(self.store, each.state, each.rule, each.problem or _remaining(each.counts))
@@ -58,12 +68,14 @@ class StoreChecked:
 
     def unseen(self, finding: Finding) -> bool:
         """Whether the check could not look at what the finding is about: then it stays open."""
-        return not self.document or any(each.state == "unknown" and each.rule == finding.subject for each in self.rules)
+        return self.identity is None or any(
+            each.state == "unknown" and each.rule == finding.subject for each in self.rules
+        )
 
     @property
     def is_clean(self) -> bool:
-        """Whether every rule was asked about, and nothing remains that may go."""
-        return all(each.state in ("clean", "unconfirmed") for each in self.rules)
+        """Whether every rule was asked about, where it was meant to be, and nothing remains that may go."""
+        return not self.findings and all(each.state in ("clean", "unconfirmed") for each in self.rules)
 
     @property
     def is_known(self) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -23,11 +24,12 @@ from great_expectations.expectations.metrics.table_metric_provider import TableM
 from psycopg.conninfo import conninfo_to_dict
 
 from lethe import sentences
+from lethe.checks.identity import Identity
 from lethe.checks.questions import Counts, Question
 from lethe.checks.result import Checked, StoreChecked
 from lethe.checks.sight import Seen, unseen
 from lethe.errors import SchemaMismatch
-from lethe.model import Policy, Rule
+from lethe.model import Dataset, Policy, Rule
 from lethe.stores.postgres.connection import tell
 
 SESSION = (
@@ -124,6 +126,11 @@ class Asked:
     unconfirmed: frozenset[str] = frozenset()
 
 
+def _datasets(asked: Asked) -> Iterator[Dataset]:
+    """The datasets of the store, whether or not a rule is about them."""
+    return (dataset for dataset in asked.policy.datasets.values() if dataset.store == asked.store)
+
+
 _ENOUGH = {
     "en": "There is enough to see: what sees nothing finds nothing.",
     "nb": "Det er nok å se: den som ikke ser noe, finner ikke noe.",
@@ -141,6 +148,7 @@ def check_store(asked: Asked, conninfo: str) -> StoreChecked:
     try:
         with psycopg.connect(conninfo, autocommit=True, connect_timeout=10, options=SESSION) as conn:
             session = Seen.by(conn)
+            identity = Identity.of(conn, sorted({f"{d.schema}.{d.table}" for d in _datasets(asked)}))
     except psycopg.Error as error:
         problem = str(tell(store, error))
         nothing = (Checked(rule.name, "unknown", problem=problem) for rule in asked.rules)
@@ -168,7 +176,7 @@ def check_store(asked: Asked, conninfo: str) -> StoreChecked:
     document = _validated(store, conninfo, expected) if expected else {}
     found = document.get("results", ())
     answered = (_checked(remains, seen) for remains, seen in zip(found[::2], found[1::2], strict=True))
-    return StoreChecked(store, asked.today, (*answered, *unknown), document, asked.grace)
+    return StoreChecked(store, asked.today, (*answered, *unknown), document, asked.grace, identity)
 
 
 def _validated(store: str, conninfo: str, expected: list[_OfRule]) -> dict[str, Any]:

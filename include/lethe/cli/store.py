@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from lethe.cli.options import open_lethe
+from lethe import checking
+from lethe.cli.options import one_of, open_lethe
 from lethe.cli.policy import directory_option
 from lethe.errors import ConfigError, LetheError
 from lethe.sql import script
@@ -63,3 +64,17 @@ def check(directory: Path) -> None:
                     click.echo(f"  warning: {warning}")
     if failed:
         raise SystemExit(4)
+
+
+@store.command()
+@click.argument("name")
+@directory_option
+def remember(name: str, directory: Path) -> None:
+    """Say that the database that answers for store NAME, with its tables as they are now, is the one that is meant.
+
+    The daily check remembers both when it first asks, and from then on tells of another database, of an older state of
+    it, of a table that was replaced and of columns that changed. Look into what it told of, then say this.
+    """
+    with open_lethe(directory) as lethe:
+        checking.remember(lethe, one_of(checking.stores_with_rules(lethe), "store with rules", name))
+    click.echo(f"{name}: remembered; the next check holds it to this")

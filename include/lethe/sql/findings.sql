@@ -22,3 +22,10 @@ UPDATE lethe.finding SET gone_at = clock_timestamp() WHERE id = %(id)s
 
 -- name: still
 UPDATE lethe.finding SET detail = %(detail)s WHERE id = %(id)s AND detail <> %(detail)s
+
+-- name: remembered
+SELECT body FROM lethe.remembered WHERE store = %(store)s
+
+-- name: remember
+INSERT INTO lethe.remembered (store, body) VALUES (%(store)s, %(body)s)
+ON CONFLICT (store) DO UPDATE SET body = excluded.body, at = clock_timestamp() WHERE remembered.body <> excluded.body
