@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lethe import clock
@@ -40,3 +41,13 @@ def stores_with_rules(lethe: Lethe) -> tuple[str, ...]:
     """The stores that there is something to ask about."""
     used = {rule.dataset.store for rule in lethe.policy.rules.values()}
     return tuple(store for store in lethe.policy.stores if store in used)
+
+
+def keep_page(found: StoreChecked, directory: Path) -> Path | None:
+    """Write the check's page for people into a directory, as STORE/DAY.html; None when there is nothing to show."""
+    if not found.page:
+        return None
+    page = directory / found.store / f"{found.today}.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(found.page, encoding="utf-8")
+    return page

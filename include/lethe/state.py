@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -30,7 +30,7 @@ from lethe.evidence.leaf import (
     run_leaf,
     verification_leaf,
 )
-from lethe.findings import Changed, Findings
+from lethe.findings import Changed, Findings, Known
 from lethe.holds import Register
 from lethe.model import Plan, Policy, Remaining, Rule, Verdict
 from lethe.plan import from_json, to_json
@@ -301,12 +301,18 @@ class State:
         with self._connection.get().transaction():
             if found.identity is not None:
                 self.remember(found.store, found.identity.after(found.before))
+            if found.digest is not None:
+                told = {"digest": found.digest, "store": found.store, "today": found.today, "body": found.canonical}
+                self._connection.get().execute(_FINDINGS["keep_validation"], told)
             changed = self.findings.take(policy, found.store, found.findings, found.unseen)
-            for state, known in (("opened", changed.opened), ("gone", changed.gone)):
+            changes: tuple[tuple[Literal["opened", "gone"], tuple[Known, ...]], ...]
+            changes = (("opened", changed.opened), ("gone", changed.gone))
+            for state, known in changes:
                 for each in known:
                     rule = each.subject if each.subject in policy.rules else None
-                    told: dict[str, Any] = {"known": each, "state": state, "rule": rule}
-                    self._write(f"finding/{each.id}/{state}", partial(_finding, run, told))
+                    self._write(
+                        f"finding/{each.id}/{state}", partial(finding_leaf, run=run, known=each, state=state, rule=rule)
+                    )
             count = {"opened": len(changed.opened), "gone": len(changed.gone)}
             self._write(
                 f"check/{run}/{found.store}",
@@ -341,10 +347,6 @@ class State:
         self.outbox.require_open()
         place = take_place(self._connection.get())
         write(self._connection.get(), place, key, leaf(place))
-
-
-def _finding(run: str, told: Mapping[str, Any], place: Place) -> Leaf:
-    return finding_leaf(place, run, **told)
 
 
 @contextmanager

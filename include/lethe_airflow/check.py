@@ -6,7 +6,9 @@ What Airflow keeps of them are counts; which rule or table is meant stands in th
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -33,6 +35,8 @@ def check(store: str, *, params: dict[str, Any], ti: Any) -> None:
         found = checking.look(lethe, store, lethe.today(moment(params, lethe)))
         if not found.is_known and ti.try_number <= ti.max_tries:
             raise AirflowException("; ".join(sorted({each.problem for each in found.rules if each.problem})))
+        if pages := os.environ.get("LETHE_DATA_DOCS"):
+            checking.keep_page(found, Path(pages))
         changed = lethe.state.checked(lethe.policy, found, uuid4().hex)
     states = Counter(each.state for each in found.rules)
     log.info("%s", ", ".join(f"{rules} {state}" for state, rules in sorted(states.items())))

@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 from datetime import date
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -95,6 +97,25 @@ def test_evidence_counts_and_names_no_table(lethe: Lethe) -> None:
     assert (leaf["today"], leaf["grace"], leaf["store"]) == ("2025-03-01", 1, "crm")
     assert len(leaf["document"]) == 64
     assert 'customer"' not in json.dumps([leaf, *told(lethe, "finding")])
+
+
+def test_the_validation_is_kept_under_the_digest_that_is_evidence(lethe: Lethe) -> None:
+    checked(lethe)
+    (leaf,) = told(lethe, "check")
+    ((digest, body),) = lethe.state_database.rows("SELECT digest, body FROM lethe.validation")
+    assert digest == leaf["document"] == sha256(body.encode()).hexdigest()
+    assert json.loads(body)["results"][0]["result"]["observed_value"] == 58
+
+
+def test_a_page_for_people_tells_it_in_both_languages_and_loads_nothing(lethe: Lethe, tmp_path: Path) -> None:
+    page = checking.keep_page(checking.look(lethe, "crm", NOW.date()), tmp_path)
+    assert page == tmp_path / "crm" / "2025-03-01.html"
+    text = page.read_text()
+    assert "Kunder eldre enn ett år slettes. / Customers older than 1 year are deleted." in text
+    assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
+    assert "Kunde 1" not in text
+    lethe.addresses["crm"] = "host=127.0.0.1 port=1 connect_timeout=1"
+    assert checking.keep_page(checking.look(lethe, "crm", NOW.date()), tmp_path) is None
 
 
 def test_the_command_lists_what_is_open_and_since_when(lethe: Lethe, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,8 @@ class StoreChecked:
     today: date
     rules: tuple[Checked, ...]
     document: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    page: str = field(default="", repr=False)
+    """The same for people, in HTML."""
     grace: int = 1
     """How many days the sweep had to come by."""
     identity: Identity | None = None
@@ -45,9 +47,14 @@ class StoreChecked:
     """Who was to answer; None when nobody ever did."""
 
     @property
+    def canonical(self) -> str:
+        """The validation in canonical JSON."""
+        return rfc8785.dumps(dict(self.document)).decode()
+
+    @property
     def digest(self) -> str | None:
-        """SHA-256 of the validation in canonical JSON; None when nothing could be asked."""
-        return hashlib.sha256(rfc8785.dumps(dict(self.document))).hexdigest() if self.document else None
+        """SHA-256 of that; None when nothing could be asked."""
+        return hashlib.sha256(self.canonical.encode()).hexdigest() if self.document else None
 
     @property
     def findings(self) -> tuple[Finding, ...]:

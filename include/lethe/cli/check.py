@@ -27,9 +27,22 @@ from lethe.cli.policy import directory_option, json_option
     metavar="DAYS",
     help="How long the sweep has to come by: what is due for no longer is due, and does not remain.",
 )
+@click.option(
+    "--pages",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Also write a page for people into this directory for each store, as STORE/DAY.html.",
+)
 @directory_option
 @json_option
-def check(stores: tuple[str, ...], now: datetime | date | None, grace: int, directory: Path, as_json: bool) -> None:
+def check(
+    stores: tuple[str, ...],
+    now: datetime | date | None,
+    grace: int,
+    pages: Path | None,
+    directory: Path,
+    as_json: bool,
+) -> None:
     """Ask whether anything expired remains, by Great Expectations and SQL that the sweep knows nothing of.
 
     Every STORE, unless some are named. Of each rule: how many rows are over their period, what keeps them, and how many
@@ -44,6 +57,8 @@ def check(stores: tuple[str, ...], now: datetime | date | None, grace: int, dire
             if store not in with_rules:
                 continue
             found.append(checking.look(lethe, store, today, grace))
+            if pages is not None:
+                checking.keep_page(found[-1], pages)
             if not as_json:
                 click.echo("\n".join([f"{store}", *(f"  {_as_line(each)}" for each in found[-1].rules)]))
     if as_json:

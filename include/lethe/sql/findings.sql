@@ -29,3 +29,7 @@ SELECT body FROM lethe.remembered WHERE store = %(store)s
 -- name: remember
 INSERT INTO lethe.remembered (store, body) VALUES (%(store)s, %(body)s)
 ON CONFLICT (store) DO UPDATE SET body = excluded.body, at = clock_timestamp() WHERE remembered.body <> excluded.body
+
+-- name: keep_validation
+INSERT INTO lethe.validation (digest, store, today, body) VALUES (%(digest)s, %(store)s, %(today)s, %(body)s)
+ON CONFLICT DO NOTHING

@@ -131,6 +131,15 @@ CREATE TABLE IF NOT EXISTS lethe.finding (
 );
 CREATE UNIQUE INDEX IF NOT EXISTS finding_open ON lethe.finding (store, kind, subject) WHERE gone_at IS NULL;
 
+-- Validations as Great Expectations tells them, in canonical JSON: what the digest of a check's leaf is of.
+CREATE TABLE IF NOT EXISTS lethe.validation (
+    digest text PRIMARY KEY,
+    store  text NOT NULL,
+    today  date NOT NULL,
+    body   text NOT NULL,
+    at     timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
 -- Which database, and which tables, answered for a store when it was first asked, or when somebody said that it is they.
 CREATE TABLE IF NOT EXISTS lethe.remembered (
     store text PRIMARY KEY,
@@ -174,7 +183,8 @@ REVOKE INSERT ON lethe.confirmation FROM lethe_worker;
 GRANT INSERT ON lethe.confirmation TO lethe_officer;
 GRANT INSERT ON lethe.placed_hold, lethe.hold_target, lethe.hold_event TO lethe_worker, lethe_officer;
 GRANT UPDATE (in_force_at, lifted_at) ON lethe.hold_target TO lethe_worker, lethe_officer;
-GRANT INSERT ON lethe.policy, lethe.plan, lethe.run, lethe.finding, lethe.remembered TO lethe_worker;
+GRANT INSERT ON lethe.policy, lethe.plan, lethe.run, lethe.finding, lethe.remembered, lethe.validation
+    TO lethe_worker;
 GRANT UPDATE (made_at, outcome) ON lethe.plan TO lethe_worker;
 GRANT UPDATE (detail, gone_at) ON lethe.finding TO lethe_worker;
 GRANT UPDATE (body, at) ON lethe.remembered TO lethe_worker;

@@ -1,0 +1,178 @@
+"""Ways to break things, each a row of the table in docs/checks.md: the check goes red, and names the cause."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from faults import ACTIVITY, NOW, SCHEMA, act, approved
+from lethe import checking, deadlines
+from lethe.run import Lethe
+from lethe.stores.postgres import predicate
+
+HANDBOOK = Path(__file__).parents[2] / "docs" / "checks.md"
+EXPECT = "    expect: {rows: 20, dated: 95%, newest: P1Y}\n"
+TABLE = "public.customer"
+RULE = "ex-customers"
+
+Break = str | Callable[[Lethe], None]
+
+
+def elsewhere(address: str) -> Callable[[Lethe], None]:
+    def point(lethe: Lethe) -> None:
+        lethe.addresses["crm"] = address.format(up=lethe.addresses["crm"])
+
+    return point
+
+
+def to_another_copy(lethe: Lethe) -> None:
+    """Another database with the same tables: what a copy by dump and restore is."""
+    with lethe.database.connect() as admin:
+        admin.execute("UPDATE lethe.store SET id = gen_random_uuid()")
+
+
+WAYS: dict[str, tuple[Break, set[tuple[str, str]]]] = {
+    # what the sweep leaves behind
+    "a sweep that skips the rule": (
+        "INSERT INTO customer SELECT n, 'late', date '2023-06-01' FROM generate_series(1000, 1010) n",
+        {("remaining", RULE)},
+    ),
+    "rows of a backup put back into the table": (
+        "INSERT INTO customer VALUES (2000, 'back', '2024-01-15')",
+        {("remaining", RULE)},
+    ),
+    "a clock that is set back": (
+        "UPDATE customer SET ended_on = ended_on - 100 WHERE id = 100",
+        {("remaining", RULE)},
+    ),
+    # a table in which there is nothing to see
+    "the table emptied": ("DELETE FROM customer", {("blind", RULE)}),
+    "most of its rows gone": ("DELETE FROM customer WHERE id > 70", {("blind", RULE)}),
+    "the clock set to NULL": ("UPDATE customer SET ended_on = NULL", {("blind", RULE)}),
+    "the clock empty in every tenth row": (
+        "UPDATE customer SET ended_on = NULL WHERE id % 10 = 0",
+        {("blind", RULE)},
+    ),
+    "the clock set to infinity": ("UPDATE customer SET ended_on = 'infinity'", {("blind", RULE)}),
+    "no new rows any more": (
+        "UPDATE customer SET ended_on = '2024-02-29' WHERE ended_on > '2024-02-29'",
+        {("blind", RULE)},
+    ),
+    "the clock moved into the future": (
+        "UPDATE customer SET ended_on = ended_on + 10000",
+        {("blind", RULE)},
+    ),
+    # another table under the name
+    "the table renamed and a new empty one in its place": (
+        (
+            "ALTER TABLE customer RENAME TO customer_old; CREATE TABLE customer (LIKE customer_old INCLUDING ALL);"
+            "GRANT SELECT ON customer TO lethe_worker"
+        ),
+        {("another-table", TABLE), ("blind", RULE)},
+    ),
+    "the table copied, dropped and renamed": (
+        (
+            "CREATE TABLE fresh (LIKE customer INCLUDING ALL); INSERT INTO fresh SELECT * FROM customer;"
+            "DROP TABLE customer; ALTER TABLE fresh RENAME TO customer; GRANT SELECT ON customer TO lethe_worker"
+        ),
+        {("another-table", TABLE)},
+    ),
+    "a view over a part of the rows in its place": (
+        (
+            "ALTER TABLE customer RENAME TO hidden; CREATE VIEW customer AS SELECT * FROM hidden WHERE id > 61;"
+            "GRANT SELECT ON customer TO lethe_worker"
+        ),
+        {("another-table", TABLE)},
+    ),
+    "the table moved into another schema": (
+        "CREATE SCHEMA archive; ALTER TABLE customer SET SCHEMA archive",
+        {("unknown", RULE)},
+    ),
+    # columns
+    "a column added": ("ALTER TABLE customer ADD diagnosis text", {("changed-table", TABLE)}),
+    "a column dropped": ("ALTER TABLE customer DROP name", {("changed-table", TABLE)}),
+    "the clock of another type": (
+        "ALTER TABLE customer ALTER ended_on TYPE timestamp",
+        {("changed-table", TABLE)},
+    ),
+    "the clock turned into text": (
+        "ALTER TABLE customer ALTER ended_on TYPE text",
+        {("changed-table", TABLE), ("unknown", RULE)},
+    ),
+    "the clock renamed and an empty one in its place": (
+        (
+            "ALTER TABLE customer RENAME ended_on TO ended; ALTER TABLE customer ADD ended_on date;"
+            "GRANT SELECT ON customer TO lethe_worker"
+        ),
+        {("changed-table", TABLE), ("blind", RULE)},
+    ),
+    "the key renamed": (
+        "ALTER TABLE customer RENAME id TO customer_no",
+        {("changed-table", TABLE), ("unknown", RULE)},
+    ),
+    # what may not be read
+    "the table closed to Lethe": ("REVOKE SELECT ON customer FROM lethe_worker", {("unknown", RULE)}),
+    "the list of holds closed": ("REVOKE SELECT ON lethe.hold FROM lethe_worker", {("unknown", RULE)}),
+    "rows hidden by row-level security": (
+        "ALTER TABLE customer ENABLE ROW LEVEL SECURITY; CREATE POLICY part ON customer USING (id > 61)",
+        {("unknown", RULE)},
+    ),
+    # another database
+    "a connection to a copy": (to_another_copy, {("another-database", "crm")}),
+    "the database put back to an older state": (
+        "UPDATE lethe.store SET seq = seq - 1",
+        {("gone-back", "crm")},
+    ),
+    "the schema lethe dropped": ("DROP SCHEMA lethe CASCADE", {("unknown", "crm")}),
+    "a server that is down": (elsewhere("host=127.0.0.1 port=1 connect_timeout=1"), {("unknown", "crm")}),
+    "a database that is not there": (elsewhere("{up} dbname=nowhere"), {("unknown", "crm")}),
+    "a password that is refused": (elsewhere("{up} password=wrong"), {("unknown", "crm")}),
+}
+
+
+@pytest.fixture
+def swept(open_lethe) -> Lethe:
+    """All due customers are gone, and the store was asked once, with nothing against it."""
+    lethe = open_lethe(ACTIVITY + EXPECT, SCHEMA)
+    lethe.addresses["crm"] = make_conninfo(lethe.addresses["crm"])
+    act(lethe, approved(lethe))
+    assert found(lethe) == set()
+    return lethe
+
+
+def found(lethe: Lethe) -> set[tuple[str, str]]:
+    """What a check holds against the store, by kind and subject; it is written down."""
+    looked = checking.look(lethe, "crm", NOW.date())
+    lethe.state.checked(lethe.policy, looked, f"{len(looked.findings):032x}" if looked.before else "f" * 32)
+    assert looked.is_clean == (not looked.findings)
+    return {(each.kind, each.subject) for each in looked.findings}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_check_goes_red_and_names_the_cause(swept: Lethe, way: str) -> None:
+    broken, expected = WAYS[way]
+    if isinstance(broken, str):
+        swept.database.run(broken)
+    else:
+        broken(swept)
+    assert found(swept) == expected
+
+
+@pytest.mark.parametrize("late", [1, 2, 30])
+def test_a_cutoff_that_is_days_off_is_found(open_lethe, monkeypatch: pytest.MonkeyPatch, late: int) -> None:
+    """The row that the sweep believes to be due a day later remains, as soon as the sweep's own interval is over."""
+    lethe = open_lethe(ACTIVITY, SCHEMA)
+    monkeypatch.setattr(predicate, "cutoff", lambda *args: deadlines.cutoff(*args) - timedelta(days=late))
+    act(lethe, approved(lethe))
+    (rule,) = checking.look(lethe, "crm", NOW.date(), grace=0).rules
+    assert (rule.state, rule.counts.remaining) == ("remaining", late)
+
+
+def test_the_handbook_lists_every_way_and_what_is_found() -> None:
+    rows = re.findall(r"^\| (.+?) \| (.+?) \|$", HANDBOOK.read_text(), re.MULTILINE)
+    told = {way: set(re.findall(r"`([a-z-]+)`", kinds)) for way, kinds in rows if "`" in kinds}
+    wanted = {way: {kind for kind, _ in expected} for way, (_, expected) in WAYS.items()}
+    assert told == {**wanted, "a cutoff that is a day off": {"remaining"}}
