@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from bench import anonymise, evidence, figures, imports, index, memory, redaction, survey, sweep
+from bench import anonymise, checks, evidence, figures, imports, index, memory, redaction, survey, sweep
 from bench.server import SETTINGS, Server, server
 
 MEASURES = {
@@ -22,6 +22,7 @@ MEASURES = {
     "imports": imports.measure,
     "evidence": evidence.measure,
     "redaction": redaction.measure,
+    "checks": checks.measure,
 }
 RESULTS = Path(__file__).resolve().parent.parent / ".lethe" / "bench.json"
 
