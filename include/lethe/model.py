@@ -87,6 +87,10 @@ class Store:
     backups: Period | None
     zone: ZoneInfo | None
     """The zone of time stamps without one; None when the policy does not say."""
+    no_personal_data: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    """Columns that hold none, by schema.table, of tables that are no datasets."""
+    accepted: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Findings that somebody has looked at, as `kind subject`, and why they may stay."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +174,13 @@ class Dataset:
     """Where documents lie that the rows name, by the column with their paths: they go with the row."""
     refreshed: tuple[str, ...] = ()
     """Materialized views over the table that somebody refreshes after each sweep, as schema.view."""
+    no_personal_data: tuple[str, ...] = ()
+    """Columns that somebody has looked at, and that hold none."""
+
+    @property
+    def place(self) -> str:
+        """The table, as schema.table."""
+        return f"{self.schema}.{self.table}"
 
     @property
     def naming(self) -> tuple[str, ...]:

@@ -104,6 +104,9 @@ def test_digests_do_not_depend_on_how_the_files_look(policy: Path, rewrite: Call
         ("organisation.yaml", "officer: {nb: ombudet", "officer: {nb: personvernombudet", set()),
         ("organisation.yaml", "{nb: Logger, en: Logs}", "{nb: Logger, en: Server logs}", set()),
         (SHOP, "    clock: ended_at\n", "    since: {nb: slutten, en: the end}\n    clock: ended_at\n", set()),
+        (SHOP, "{name: user.name}\n", "{name: user.name}\n    no_personal_data: [status]\n", set()),
+        ("stores.yaml", "P35D\n", "P35D\n    no_personal_data: {settings: [key, value]}\n", set()),
+        ("stores.yaml", "P35D\n", "P35D\n    accepted: {log public.access: looked at}\n", set()),
     ],
 )  # fmt: skip
 def test_a_changed_meaning_changes_the_policy_and_just_the_rules_it_is_about(

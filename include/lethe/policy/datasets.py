@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from lethe.model import Clock, ColumnRef, Condition, Dataset, Documents, Floor, Kin, Relation, Store
 from lethe.policy.format import DatasetForm, RelationForm
+from lethe.policy.free import check_free, qualified
 from lethe.policy.kinds import Conditions, many
 from lethe.policy.problems import Problems, Spot, one_of
 
@@ -116,6 +117,8 @@ def resolve_datasets(
     _check_stores(sources, store_names)
     _check_documents(sources, document_stores)
     _check_tables(sources)
+    for source in sources:
+        check_free(source.form, source.spot)
     usable = {source.name: source for source in sources if source.form.in_ in stores}
     datasets = {name: _dataset(source) for name, source in usable.items()}
     known = None if names is None else frozenset(names)
@@ -185,7 +188,8 @@ def _dataset(source: DatasetSource) -> Dataset:
         unset={column: tuple(dates) for column, dates in form.unset.items()},
         zones=dict(_zones(source)),
         triggers=tuple(form.triggers),
-        refreshed=tuple(name if "." in name else f"public.{name}" for name in form.refreshed),
+        refreshed=tuple(qualified(name) for name in form.refreshed),
+        no_personal_data=tuple(form.no_personal_data),
         documents={
             column: Documents(each) if isinstance(each, str) else Documents(each.in_, each.missing)
             for column, each in form.documents.items()

@@ -29,6 +29,7 @@ from lethe.policy.kinds import (
     EITHER,
     MANY,
     ONE,
+    Accepted,
     Category,
     Column,
     Columns,
@@ -135,6 +136,10 @@ class StoreForm(Form):
     """How long a deleted row can still come back from a backup."""
     unzoned: Zone | None = None
     """The zone of time stamps without one."""
+    no_personal_data: dict[Table, Annotated[list[Column], Field(min_length=1)]] = {}
+    """Columns that hold none, of tables that are no datasets."""
+    accepted: dict[Accepted, Text] = {}
+    """What `lethe discover` found and somebody has looked at, as "kind subject", with the reason."""
 
 
 class DocumentStoreForm(Form):
@@ -296,6 +301,8 @@ class DatasetForm(Form):
     table: Table
     key: Columns
     personal_data: dict[Column, Category]
+    no_personal_data: list[Column] = []
+    """Columns that somebody has looked at, and that hold none."""
     refers_to: dict[Column, RelationForm] = {}
     follows: Names = []
     """Relations whose target takes these rows with it, and must stay as long as they must."""

@@ -170,6 +170,12 @@ Zone = Annotated[str, Matches(r"[A-Za-z][A-Za-z0-9_+/-]*", "a time zone such as 
 PeriodText = Annotated[str, Checked(_period, r"^P(?=\d)(\d{1,3}Y)?(\d{1,4}M)?(\d{1,4}W)?(\d{1,5}D)?$")]
 Share = Annotated[str, Checked(_share, r"^\d+(\.\d+)?\s*%$")]
 JsonPath = Annotated[str, Checked(_json_path, ".+")]
+ACCEPTABLE = ("view", "publication", "large-objects", "log", "detached", "backup", "statistics", "personal")
+"""Kinds of findings that can be left as they are, once somebody has looked."""
+Accepted = Annotated[
+    str,
+    Matches(rf"(?:{'|'.join(ACCEPTABLE)}) \S[^\x00-\x1f\x7f]*", f"a finding as kind subject: {', '.join(ACCEPTABLE)}"),
+]
 Category = Annotated[str, OneOf("a key of the Fideslang taxonomy", data_categories())]
 Obligation = Annotated[str, Matches(r"[A-Z]{1,4}[0-9]{1,4}", "capital letters and a number such as R01")]
 Value = Annotated[str, PlainValidator(_value), WithJsonSchema({"type": ["string", "integer", "boolean"]})]

@@ -42,6 +42,7 @@ from lethe.policy.format import (
     RuleForm,
     StoresFile,
 )
+from lethe.policy.free import check_free_tables, qualified
 from lethe.policy.kinds import many
 from lethe.policy.problems import Problems, Spot, one_of
 from lethe.policy.reading import Tree
@@ -82,6 +83,8 @@ def resolve(sources: Sources, problems: Problems) -> Policy | None:
     stores = _stores(sources.stores)
     _check_names(sources)
     estate = _estate(sources, stores, problems)
+    if sources.stores.form is not None:
+        check_free_tables(sources.stores.form, sources.stores.spot, estate.datasets.values())
     activities = {form.activity: _activity(spot, form, sources.organisation) for spot, form in sources.readable()}
     floors = _floors(sources, estate)
     rules = _rules(sources, estate, floors)
@@ -157,6 +160,8 @@ def _stores(source: Source[StoresFile]) -> dict[str, Store]:
             title=form.title.by_language(),
             backups=Period.parse(form.backups) if form.backups is not None else None,
             zone=read_zone(form.unzoned, source.spot / "stores" / name / "unzoned") if form.unzoned else None,
+            no_personal_data={qualified(table): tuple(columns) for table, columns in form.no_personal_data.items()},
+            accepted=dict(form.accepted),
         )
         for name, form in source.form.stores.items()
     }
