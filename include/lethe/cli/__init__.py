@@ -4,7 +4,7 @@ Stores are found as Airflow finds them: through AIRFLOW_CONN_<ID> variables.
 
     exit code  meaning
     0          done, nothing is wrong
-    1          something was found: the policy has problems, expired data remains, or data is not anonymous enough
+    1          something was found: problems or gaps of the policy, expired data, or data that is not anonymous enough
     2          the command was not understood, or names what the policy or a store does not have
     3          a plan waits for a person, a person said no, or this one may not (`approve`, `confirm`, `apply`)
     4          refused: policy, schema, store or evidence is not what was planned or published, or a bound was passed
@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import click
 
 from lethe.cli.check import check
+from lethe.cli.discover import discover
 from lethe.cli.evidence import evidence
 from lethe.cli.explain import explain
 from lethe.cli.findings import findings
@@ -96,6 +97,7 @@ for command in (
         apply,
         verify,
         check,
+        discover,
         findings,
         risk,
         plans,
