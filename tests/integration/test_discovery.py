@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 from click.testing import CliRunner, Result
 
-from faults import ACTIVITY, SCHEMA
+from demo.postgres import Postgres
+from faults import ACTIVITY, DATASET, RULE, SCHEMA
 from lethe.cli import main
 from lethe.discovery.look import Discovered, discover, look
 from lethe.errors import StoreUnreachable
@@ -38,6 +39,14 @@ CREATE TABLE visit_2023 (LIKE visit);
 """
 
 
+COPIED_PARTS = """
+CREATE TABLE visit (email text, at date) PARTITION BY RANGE (at);
+CREATE TABLE visit_1 PARTITION OF visit DEFAULT;
+CREATE PUBLICATION away FOR TABLE visit_1;
+CREATE MATERIALIZED VIEW busy AS TABLE visit_1;
+"""
+
+
 @pytest.mark.parametrize(
     ("statements", "expected"),
     [
@@ -52,6 +61,11 @@ CREATE TABLE visit_2023 (LIKE visit);
             {("view", "public.busy")},
         ),
         ("CREATE PUBLICATION away FOR TABLE customer", {("publication", "away")}),
+        ("CREATE PUBLICATION away FOR ALL TABLES", {("publication", "away")}),
+        (
+            COPIED_PARTS,
+            {("personal", "public.visit"), ("publication", "away"), ("view", "public.busy")},
+        ),
         ("SELECT lo_from_bytea(0, 'x')", {("large-objects", "crm")}),
         ("CREATE TABLE access_log (at timestamptz, ip inet)", {("log", "public.access_log")}),
         ("CREATE TABLE customer_old AS TABLE customer", {("backup", "public.customer_old")}),
@@ -107,6 +121,25 @@ def test_a_large_table_is_sampled_all_over(lethe: Lethe) -> None:
     """)
     (email,) = [each for each in found(lethe).looked.candidates if each.table == "public.big"]
     assert (email.column, email.category) == ("a", "user.contact.email")
+
+
+def test_a_database_without_an_encoding_is_read(lethe: Lethe, server: Postgres) -> None:
+    name = f"{lethe.database.name}_ascii"
+    with server.admin() as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'")
+    try:
+        database = Database(server, name)
+        database.run("CREATE TABLE t (a text); INSERT INTO t SELECT E'\\xe5' || n FROM generate_series(1, 5) n")
+        database.run(
+            "CREATE TABLE u (a text); INSERT INTO u SELECT 'p' || n || '@firma.example' FROM generate_series(1, 5) n"
+        )
+        (finding,) = [
+            each for each in discover(lethe.policy, "crm", database.conninfo()).findings if each.kind == "personal"
+        ]
+        assert finding.subject == "public.u"
+    finally:
+        with server.admin() as admin:
+            admin.execute(f"DROP DATABASE {name}")
 
 
 def test_a_closed_table_is_a_finding_and_the_rest_is_read(lethe: Lethe) -> None:
@@ -168,6 +201,27 @@ def test_extensions_and_lethe_itself_are_left_out(lethe: Lethe, new_database: Ca
     database = new_database(lethe=True)
     with database.connect() as connection:
         assert look(connection, "crm").inventory.tables == ()
+
+
+def test_a_view_that_is_refreshed_after_each_sweep_is_no_finding(open_lethe: Callable[..., Lethe]) -> None:
+    refreshed = ACTIVITY.replace("    key: id\n", "    key: id\n    refreshed: [busy]\n", 1)
+    lethe = open_lethe(refreshed, f"{SCHEMA} CREATE MATERIALIZED VIEW busy AS TABLE customer;")
+    assert kinds(lethe) == set()
+
+
+LOG = """
+  visit-log:
+    in: crm
+    table: visit_log
+    key: id
+    personal_data: {ip: user.device.ip_address}
+"""
+
+
+def test_a_log_that_the_policy_names_wants_a_rule(open_lethe: Callable[..., Lethe]) -> None:
+    activity = f"{DATASET}{LOG}{RULE}"
+    lethe = open_lethe(activity, f"{SCHEMA} CREATE TABLE visit_log (id int PRIMARY KEY, ip inet);")
+    assert kinds(lethe) == {("log", "public.visit_log")}
 
 
 SECRETS = ("Kari", "Nordmann", "hemmelig", "98765432", "firma")

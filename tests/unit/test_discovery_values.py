@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lethe.discovery.values import see, see_documents, signs_of_values, sorts_of
 
@@ -96,3 +98,22 @@ def test_words_have_counts_and_no_values() -> None:
     for sign in signs_of_values(see(["kari@firma.example", "Kari Hansen"])):
         assert "kari" not in sign.why.lower()
         assert "of 2 values" in sign.why
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.one_of(
+        st.text(max_size=60),
+        st.text(alphabet="0123456789+-. ()/NOåÅ٣٤ABab@:,", max_size=40),
+        st.from_regex(r"[A-Za-zåÅß]{2}\d{2}[0-9A-Zå]{5,30}", fullmatch=True),
+        st.from_regex(r"\d{11}", fullmatch=True),
+    )
+)
+def test_no_value_stops_it(text: str) -> None:
+    """An exception would carry the value in its message."""
+    sorts_of(text)
+    see_documents([text])
+
+
+def test_a_document_nested_beyond_reason_is_a_text() -> None:
+    assert see_documents(["[" * 5_000 + "]" * 5_000, '{"a":' * 900 + "1" + "}" * 900]).values == 2

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
 
 from lethe.checks.finding import Finding
 from lethe.discovery.candidates import candidates
@@ -23,6 +25,16 @@ from lethe.stores.postgres.connection import Connection, tell
 
 Progress = Callable[[int, int], None]
 """Told before each table: how many were looked into, of how many."""
+
+
+class _Lenient(Loader):
+    """Text in UTF-8, and what is none replaced: a database without an encoding (SQL_ASCII) may hold anything.
+
+    The error of strict decoding would carry the value.
+    """
+
+    def load(self, data: Buffer) -> str:
+        return bytes(data).decode("utf-8", "replace")
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,7 @@ def discover(
 
 def look(conn: psycopg.Connection[tuple[Any, ...]], store: str, progress: Progress = lambda *_: None) -> Looked:
     """What is in a database and what of it looks like personal data; psycopg.Error when it cannot be asked."""
+    _read_any_text(conn)
     inventory = read_inventory(conn)
     looks, unread = dict[str, Mapping[str, Seen]](), dict[str, Unread]()
     for number, table in enumerate(inventory.tables):
@@ -87,3 +100,9 @@ def look(conn: psycopg.Connection[tuple[Any, ...]], store: str, progress: Progre
         else:
             looks[table.place] = seen
     return Looked(inventory, candidates(inventory, looks), unread)
+
+
+def _read_any_text(conn: psycopg.Connection[tuple[Any, ...]]) -> None:
+    conn.execute("SET client_encoding = 'UTF8'")
+    for name in ("text", "varchar", "bpchar", "name"):
+        conn.adapters.register_loader(name, _Lenient)

@@ -17,12 +17,12 @@ from lethe.stores.postgres.connection import tell
 _SQL = queries("discovery")
 
 VALUES = 1_000
-_LETTERS = 2_000
+_LETTERS = {"text": 2_000, "number": 100, "json": 10_000}
+"""What is read of each value; a document that was cut off is a text."""
 _BIG = 2_000
 """Blocks from which a table is sampled all over rather than at its start."""
 _ROWS = 20
 """In a block, where the planner does not know yet."""
-_SAMPLED = ("text", "number", "json")
 _DENIED = "42501"
 
 
@@ -38,7 +38,7 @@ def read_sample(conn: psycopg.Connection[tuple[Any, ...]], store: str, table: Ta
 
     A lost connection raises psycopg.OperationalError, as for whoever asks next.
     """
-    columns = tuple(column for column in table.columns if column.readable and column.shape in _SAMPLED)
+    columns = tuple(column for column in table.columns if column.readable and column.shape in _LETTERS)
     if not columns:
         return {}
     try:
@@ -77,7 +77,7 @@ def _share(table: Table, found: tuple[Any, ...] | None) -> float | None:
 
 def _query(table: Table, columns: tuple[Column, ...], share: float | None) -> Composed:
     chosen = SQL(", ").join(
-        SQL("left({}::text, {})").format(Identifier(column.name), Value(_LETTERS)) for column in columns
+        SQL("left({}::text, {})").format(Identifier(column.name), Value(_LETTERS[column.shape])) for column in columns
     )
     sampled = SQL("") if share is None else SQL(" TABLESAMPLE SYSTEM ({})").format(Value(share))
     source = Identifier(table.schema, table.name)

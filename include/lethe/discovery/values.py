@@ -190,20 +190,21 @@ def _names() -> tuple[frozenset[str], frozenset[str]]:
 def _parsed(value: str) -> Any:
     try:
         return json.loads(value)
-    except ValueError:  # cut off, or no JSON
+    except (ValueError, RecursionError):  # cut off, no JSON, or nested beyond reason
         return value
 
 
-def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+def _leaves(document: Any) -> Iterator[tuple[str, str]]:
     """The texts and numbers of a document, with the key that each stands under."""
-    if isinstance(value, dict):
-        for name, each in value.items():
-            yield from _leaves(each, name)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _leaves(each, key)
-    elif isinstance(value, str | int) and not isinstance(value, bool):
-        yield key, str(value)
+    pending = [("", document)]
+    while pending:
+        key, value = pending.pop()
+        if isinstance(value, dict):
+            pending += value.items()
+        elif isinstance(value, list):
+            pending += [(key, each) for each in value]
+        elif isinstance(value, str | int) and not isinstance(value, bool):
+            yield key, str(value)
 
 
 def _of_key(key: str) -> tuple[Sign, ...]:
