@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from bench import anonymise, checks, evidence, figures, imports, index, memory, redaction, survey, sweep
+from bench import anonymise, checks, discovery, evidence, figures, imports, index, memory, redaction, survey, sweep
 from bench.server import SETTINGS, Server, server
 
 MEASURES = {
@@ -23,6 +23,7 @@ MEASURES = {
     "evidence": evidence.measure,
     "redaction": redaction.measure,
     "checks": checks.measure,
+    "discovery": discovery.measure,
 }
 RESULTS = Path(__file__).resolve().parent.parent / ".lethe" / "bench.json"
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
 from lethe.discovery.inventory import Column, Table
-from lethe.discovery.words import is_neutral, is_of_people, names, without_qualifiers, words
+from lethe.discovery.words import is_neutral, is_of_people, names, sections_of, without_qualifiers, words
 
 SURE = 0.5
 """From here on a column looks like personal data."""
@@ -17,12 +18,18 @@ _BY_TYPE = {
     "cidr": ("user.device.ip_address", 0.45),
     "macaddr": ("user.device.device_id", 0.75),
     "macaddr8": ("user.device.device_id", 0.75),
+    "tsvector": ("user.content.private", 0.55),
     "point": ("user.location.precise", 0.45),
 }
 _KINDS = {"text": "t", "number": "n", "json": "j", "boolean": "l", "uuid": "u", "bytea": "b", "date": "d"}
 WHO = ("user.name", "user.contact.email", "user.contact.phone_number", "user.government_id", "user.account.username")
 """Categories that tell who somebody is: a table with such a column is a table of people."""
 _COMMENT = 0.6  # a comment may be about anything
+
+
+_SOMEBODYS = re.compile(
+    r"(.*_)?(user|member|customer|contact|profile|patient|employee|person|bruker|kunde|ansatt)_(id|name)"
+)
 
 
 class Sign(NamedTuple):
@@ -42,18 +49,27 @@ def kind_of(column: Column) -> str:
 
 def signs_of(table: Table) -> dict[str, list[Sign]]:
     """The signs of each column, by name; what the others say counts as well."""
-    alone = {column.name: list(_signs(column, among_people=False, in_address=False)) for column in table.columns}
+    named = sections_of(table.name)
+    alone = {column.name: list(_signs(column, False, named)) for column in table.columns}
     strong = [sign for signs in alone.values() for sign in signs if sign.weight > SURE]
     people = is_of_people(table.name) or any(sign.category.startswith(WHO) for sign in strong)
-    address = any(sign.category.startswith("user.contact.address") for sign in strong) or "address" in words(table.name)
-    if not (people or address):
+    sections = frozenset((*named, *_told_by({sign.category for sign in strong}, table)))
+    if not people and sections == named:
         return alone
-    return {column.name: list(_signs(column, people, address)) for column in table.columns}
+    return {column.name: list(_signs(column, people, sections)) for column in table.columns}
 
 
-def _signs(column: Column, among_people: bool, in_address: bool) -> Iterator[Sign]:
+def _told_by(categories: set[str], table: Table) -> Iterator[str]:
+    """The sections of names that a table's other columns tell of."""
+    if any(category.startswith("user.contact.address") for category in categories):
+        yield "in_address"
+    if any(_SOMEBODYS.fullmatch("_".join(words(column.name))) for column in table.columns):
+        yield "of_somebody"
+
+
+def _signs(column: Column, among_people: bool, sections: frozenset[str]) -> Iterator[Sign]:
     kind, parts = kind_of(column), words(column.name)
-    named = list(named_like(parts, kind, among_people, in_address))
+    named = list(named_like(parts, kind, among_people, sections))
     yield from named
     if column.type in _BY_TYPE:
         category, weight = _BY_TYPE[column.type]
@@ -63,14 +79,14 @@ def _signs(column: Column, among_people: bool, in_address: bool) -> Iterator[Sig
 
 
 def named_like(
-    parts: tuple[str, ...], kind: str, among_people: bool = False, in_address: bool = False
+    parts: tuple[str, ...], kind: str, among_people: bool = False, sections: Iterable[str] = ()
 ) -> Iterator[Sign]:
     """What the words of a name say of values of this kind; the strongest row of each category."""
     if is_neutral(parts) or not parts:
         return
-    found, known = dict[str, float](), names()
+    found = dict[str, float]()
     texts = ["_".join(each) for each in without_qualifiers(parts)]
-    for row in (*known.rows, *(known.in_address if in_address else ()), *known.endings):
+    for row in names().rows_in(sections):
         weight = row.among_people if among_people else row.alone
         if kind in row.kinds and weight > found.get(row.category, 0.0) and any(map(row.pattern.fullmatch, texts)):
             found[row.category] = weight

@@ -6,10 +6,13 @@ A name is read from its end: `email_type` is a type, no address; `kunde_epost` i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
+
+SECTIONS = ("in_address", "in_writing", "of_somebody", "in_cards", "in_traces")
+"""The sections with what a name says in some tables only."""
 
 _CAMEL = re.compile(r"(?<=[a-zæøå0-9])(?=[A-ZÆØÅ])|(?<=[A-ZÆØÅ])(?=[A-ZÆØÅ][a-zæøå])")
 _APART = re.compile(r"[\W_]+|(?<=\D)(?=\d)|(?<=\d)(?=\D)")
@@ -39,12 +42,15 @@ class Row(NamedTuple):
 
 
 class Names(NamedTuple):
-    """names.txt: rows for all tables, rows for the parts of an address, rows for the ends of words, lists."""
+    """names.txt: rows for all tables, rows for some tables only and for the ends of words, by section, and lists."""
 
     rows: tuple[Row, ...]
-    in_address: tuple[Row, ...]
-    endings: tuple[Row, ...]
+    sections: dict[str, tuple[Row, ...]]
     lists: dict[str, tuple[str, ...]]
+
+    def rows_in(self, sections: Iterable[str]) -> tuple[Row, ...]:
+        """The rows that count in a table for which these sections hold."""
+        return (*self.rows, *(row for name in (*sections, "endings") for row in self.sections[name]))
 
 
 @cache
@@ -57,11 +63,10 @@ def names() -> Names:
             section = head[1:]
             lists[section] = entries
         else:
-            rows.setdefault("" if section not in ("in_address", "endings") else section, []).append(
+            rows.setdefault(section if section in SECTIONS or section == "endings" else "", []).append(
                 _row(head, entries, lists)
             )
-    plain, in_address, endings = (tuple(rows[name]) for name in ("", "in_address", "endings"))
-    return Names(plain, in_address, endings, lists)
+    return Names(tuple(rows.pop("")), {name: tuple(each) for name, each in rows.items()}, lists)
 
 
 def _blocks(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -85,10 +90,19 @@ def _row(head: str, patterns: tuple[str, ...], lists: dict[str, tuple[str, ...]]
     return Row(category, float(alone), float(among_people), kinds, re.compile(f"(?:.*_)?(?:{text})s?"))
 
 
+def sections_of(table: str) -> frozenset[str]:
+    """The sections whose words stand in a table's name."""
+    parts, lists = words(table), names().lists
+    patterns = ((name, re.compile("|".join(lists[name]))) for name in SECTIONS if lists[name])
+    return frozenset(name for name, pattern in patterns if any(map(pattern.fullmatch, parts)))
+
+
 def is_neutral(parts: tuple[str, ...]) -> bool:
     """Whether a column's name is about something of a thing, not the thing: email_type, is_user, number_of_guests."""
     lists = names().lists
-    return bool(parts) and (parts[-1] in lists["heads"] or (parts[0] in lists["starts"] and len(parts) > 1))
+    if not parts or "_".join(parts) in lists["but"]:
+        return False
+    return parts[-1] in lists["heads"] or (parts[0] in lists["starts"] and len(parts) > 1)
 
 
 def is_of_people(table: str) -> bool:
