@@ -15,7 +15,8 @@ daily at `LETHE_VERIFY_AT`, and when a sweep has ended. Nothing is changed in an
 
 **check_STORE** asks one store about all its rules. What is due since the last sweep is due; what the sweep should have
 taken remains. A table in which there is too little to see proves nothing: that is blind, not clean. A store that does
-not answer is tried again, and then unknown.
+not answer is tried again, and then unknown. It also looks into the store for what the policy does not name: columns and
+tables, logs, copies, views. `lethe discover STORE` tells of them at length.
 
 **findings** tells what is open. A finding opens once, and is gone when a check that could look sees it no more; both
 are evidence. Alarms and warnings fail the run: `lethe findings` lists them with the role that answers for each, and
@@ -62,8 +63,7 @@ with DAG(
         "execution_timeout": timedelta(hours=3),
     },
 ):
-    stores = sorted({rule.dataset.store for rule in policy.rules.values()})
-    asked = [check.check.override(task_id=f"check_{store.replace('-', '_')}")(store) for store in stores]
+    asked = [check.check.override(task_id=f"check_{store.replace('-', '_')}")(store) for store in policy.stores]
     told = check.findings()
     ended = [check.tell_sealing(), check.conclude()]
     asked >> told >> ended

@@ -1,4 +1,7 @@
-"""Asking a store by other means whether anything expired remains: what the command line and the DAG do alike."""
+"""Asking a store by other means whether anything expired remains, and whether it holds what no rule knows.
+
+What the command line and the DAG do alike.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lethe import clock
-from lethe.errors import StoreUnreachable
+from lethe.errors import StoreError, StoreUnreachable
 from lethe.run import Lethe
 
 if TYPE_CHECKING:
@@ -19,28 +22,34 @@ GRACE = 1
 
 
 def look(lethe: Lethe, store: str, today: date, grace: int = GRACE) -> StoreChecked:
-    """Ask one store about its rules as of a day; changes nothing, and what cannot be asked is unknown."""
+    """Ask one store about its rules as of a day, and look into it for what the policy does not name.
+
+    Changes nothing, and what cannot be asked is unknown.
+    """
     from lethe.checks.suite import Asked, check_store  # seconds, and a quarter of a gigabyte
+    from lethe.discovery.look import discover  # lists of names and numbering plans
 
     policy = lethe.policy
     waiting = frozenset(name for name, rule in policy.rules.items() if not lethe.state.is_confirmed(rule))
     rules = tuple(rule for rule in policy.rules.values() if rule.dataset.store == store)
     found = check_store(Asked(policy, store, rules, today, grace, waiting), lethe.address(store))
-    return replace(found, before=lethe.state.remembered(store))
+    before = lethe.state.remembered(store)
+    if found.identity is None:
+        return replace(found, before=before)
+    try:
+        into = discover(policy, store, lethe.address(store), known=before.columns if before is not None else None)
+    except StoreError as error:
+        return replace(found, before=before, problem=str(error))
+    columns = {table.place: tuple(table.names) for table in into.looked.inventory.tables}
+    return replace(found, before=before, gaps=into.findings, identity=replace(found.identity, columns=columns))
 
 
 def remember(lethe: Lethe, store: str) -> None:
     """From now on the database that answers, with its tables as they are, is the one that is meant."""
     found = look(lethe, store, lethe.today(clock.now()))
     if found.identity is None:
-        raise StoreUnreachable(found.rules[0].problem)
+        raise StoreUnreachable(found.problem)
     lethe.state.remember(store, found.identity)
-
-
-def stores_with_rules(lethe: Lethe) -> tuple[str, ...]:
-    """The stores that there is something to ask about."""
-    used = {rule.dataset.store for rule in lethe.policy.rules.values()}
-    return tuple(store for store in lethe.policy.stores if store in used)
 
 
 def keep_page(found: StoreChecked, directory: Path) -> Path | None:

@@ -27,14 +27,16 @@ VERIFIED = Asset("lethe_verified", uri="lethe://verified")
 
 @task(pool=POOL)
 def check(store: str, *, params: dict[str, Any], ti: Any) -> None:
-    """Ask one store whether anything expired remains, and write down the answer with what it changes of the findings.
+    """Ask one store whether anything expired remains, and what it holds that the policy does not name.
+
+    The answer is written down, with what it changes of the findings.
 
     A store or table that does not answer is asked again; it is unknown only when the last try found no answer either.
     """
     with lethe_at_work() as lethe:
         found = checking.look(lethe, store, lethe.today(moment(params, lethe)))
         if not found.is_known and ti.try_number <= ti.max_tries:
-            raise AirflowException("; ".join(sorted({each.problem for each in found.rules if each.problem})))
+            raise AirflowException("; ".join(sorted({found.problem, *(each.problem for each in found.rules)} - {""})))
         if pages := os.environ.get("LETHE_DATA_DOCS"):
             checking.keep_page(found, Path(pages))
         changed = lethe.state.checked(lethe.policy, found, uuid4().hex)

@@ -71,7 +71,7 @@ WAYS: dict[str, tuple[Break, set[tuple[str, str]]]] = {
             "ALTER TABLE customer RENAME TO customer_old; CREATE TABLE customer (LIKE customer_old INCLUDING ALL);"
             "GRANT SELECT ON customer TO lethe_worker"
         ),
-        {("another-table", TABLE), ("blind", RULE)},
+        {("another-table", TABLE), ("blind", RULE), ("backup", "public.customer_old")},
     ),
     "the table copied, dropped and renamed": (
         (
@@ -85,14 +85,47 @@ WAYS: dict[str, tuple[Break, set[tuple[str, str]]]] = {
             "ALTER TABLE customer RENAME TO hidden; CREATE VIEW customer AS SELECT * FROM hidden WHERE id > 61;"
             "GRANT SELECT ON customer TO lethe_worker"
         ),
-        {("another-table", TABLE)},
+        {("another-table", TABLE), ("undeclared", "public.hidden")},
     ),
     "the table moved into another schema": (
         "CREATE SCHEMA archive; ALTER TABLE customer SET SCHEMA archive",
-        {("unknown", RULE)},
+        {("unknown", RULE), ("personal", "archive.customer"), ("closed", "archive.customer")},
+    ),
+    # what the policy does not name
+    "rows moved into an archive": (
+        (
+            "CREATE TABLE customer_archive (LIKE customer); GRANT SELECT ON customer_archive TO lethe_worker;"
+            "INSERT INTO customer_archive VALUES (1, 'Kari', '2020-01-01')"
+        ),
+        {("personal", "public.customer_archive")},
+    ),
+    "a copy left behind": (
+        "CREATE TABLE tmp_customer AS TABLE customer; GRANT SELECT ON tmp_customer TO lethe_worker",
+        {("backup", "public.tmp_customer")},
+    ),
+    "a log of visitors": (
+        "CREATE TABLE access_log (at timestamptz, ip inet); GRANT SELECT ON access_log TO lethe_worker",
+        {("log", "public.access_log")},
+    ),
+    "a materialized view": (
+        "CREATE MATERIALIZED VIEW busy AS TABLE customer",
+        {("view", "public.busy")},
+    ),
+    "a publication": ("CREATE PUBLICATION away FOR TABLE customer", {("publication", "away")}),
+    "large objects": ("SELECT lo_from_bytea(0, 'x')", {("large-objects", "crm")}),
+    "a table that nobody looked at": (
+        "CREATE TABLE lamp (watt int); GRANT SELECT ON lamp TO lethe_worker",
+        {("undeclared", "public.lamp")},
     ),
     # columns
-    "a column added": ("ALTER TABLE customer ADD diagnosis text", {("changed-table", TABLE)}),
+    "a column added": (
+        "ALTER TABLE customer ADD shoe text",
+        {("changed-table", TABLE), ("new-column", f"{TABLE}.shoe")},
+    ),
+    "a column with personal data added": (
+        "ALTER TABLE customer ADD diagnosis text",
+        {("changed-table", TABLE), ("personal", f"{TABLE}.diagnosis")},
+    ),
     "a column dropped": ("ALTER TABLE customer DROP name", {("changed-table", TABLE)}),
     "the clock of another type": (
         "ALTER TABLE customer ALTER ended_on TYPE timestamp",
@@ -107,11 +140,11 @@ WAYS: dict[str, tuple[Break, set[tuple[str, str]]]] = {
             "ALTER TABLE customer RENAME ended_on TO ended; ALTER TABLE customer ADD ended_on date;"
             "GRANT SELECT ON customer TO lethe_worker"
         ),
-        {("changed-table", TABLE), ("blind", RULE)},
+        {("changed-table", TABLE), ("blind", RULE), ("new-column", f"{TABLE}.ended")},
     ),
     "the key renamed": (
         "ALTER TABLE customer RENAME id TO customer_no",
-        {("changed-table", TABLE), ("unknown", RULE)},
+        {("changed-table", TABLE), ("unknown", RULE), ("personal", f"{TABLE}.customer_no")},
     ),
     # what may not be read
     "the table closed to Lethe": ("REVOKE SELECT ON customer FROM lethe_worker", {("unknown", RULE)}),
@@ -161,6 +194,24 @@ def test_the_check_goes_red_and_names_the_cause(swept: Lethe, way: str) -> None:
     assert found(swept) == expected
 
 
+def test_a_partition_that_was_taken_off_is_found(open_lethe) -> None:
+    lethe = open_lethe(
+        ACTIVITY,
+        """
+        CREATE TABLE customer (id bigint, name text, ended_on date, UNIQUE (id, ended_on))
+            PARTITION BY RANGE (ended_on);
+        CREATE TABLE customer_2019 PARTITION OF customer FOR VALUES FROM ('2019-01-01') TO ('2020-01-01');
+        CREATE TABLE customer_2025 PARTITION OF customer FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+        INSERT INTO customer VALUES (1, 'Kari', '2019-05-01'), (2, 'Ola', '2025-02-01');
+        """,
+    )
+    assert found(lethe) == {("remaining", RULE)}
+    lethe.database.run(
+        "ALTER TABLE customer DETACH PARTITION customer_2019; GRANT SELECT ON customer_2019 TO lethe_worker"
+    )
+    assert found(lethe) == {("detached", "public.customer_2019")}
+
+
 @pytest.mark.parametrize("late", [1, 2, 30])
 def test_a_cutoff_that_is_days_off_is_found(open_lethe, monkeypatch: pytest.MonkeyPatch, late: int) -> None:
     """The row that the sweep believes to be due a day later remains, as soon as the sweep's own interval is over."""
@@ -175,4 +226,4 @@ def test_the_handbook_lists_every_way_and_what_is_found() -> None:
     rows = re.findall(r"^\| (.+?) \| (.+?) \|$", HANDBOOK.read_text(), re.MULTILINE)
     told = {way: set(re.findall(r"`([a-z-]+)`", kinds)) for way, kinds in rows if "`" in kinds}
     wanted = {way: {kind for kind, _ in expected} for way, (_, expected) in WAYS.items()}
-    assert told == {**wanted, "a cutoff that is a day off": {"remaining"}}
+    assert told == {**wanted, "a cutoff that is a day off": {"remaining"}, "a partition taken off": {"detached"}}

@@ -13,6 +13,7 @@ from lethe.discovery.look import Discovered, discover
 from lethe.model import Policy
 from lethe.policy import load
 from lethe.sql import script
+from lethe.stores.postgres.grants import grants
 
 SHIPPED = Path(__file__).parents[2] / "include" / "policy"
 
@@ -83,3 +84,12 @@ def test_what_hangs_on_whom_is_told(found: dict[str, Discovered]) -> None:
         "public.attachments by case_id → public.cases",
         "public.case_messages by case_id → public.cases",
     ]
+
+
+def test_the_daily_check_may_read_all_of_it(policy: Policy, conninfo: dict[str, str], server: Postgres) -> None:
+    """With the rights that `lethe store grants` prints, and no more."""
+    for store, admin in conninfo.items():
+        with psycopg.connect(admin) as connection:
+            connection.execute(grants(policy, policy.stores[store]))
+        worker = server.conninfo(f"discovery_{store.replace('-', '_')}", "lethe_worker", "worker")
+        assert discover(policy, store, worker).findings == (), store

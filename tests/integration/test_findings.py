@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from faults import ACTIVITY, NOW, SCHEMA, act, approved
+from faults import ACTIVITY, DATASET, NOW, SCHEMA, act, approved
 from lethe import checking
 from lethe.cli import main
+from lethe.errors import StoreUnreachable
 from lethe.findings import Changed
 from lethe.run import Lethe
 from support import as_uri
@@ -68,7 +69,10 @@ def test_a_store_that_is_down_leaves_open_what_was_open_and_is_one_finding(lethe
     assert changed.gone == ()
     assert {each.kind for each in lethe.state.findings.known()} == {"remaining", "unknown"}
     leaf = told(lethe, "check")[-1]
-    assert (leaf["document"], leaf["rules"]) == (None, {"ex-customers": {"state": "unknown", "counts": None}})
+    assert (leaf["document"], leaf["rules"]) == (
+        None,
+        {"ex-customers": {"state": "unknown", "counts": None, "trial": None}},
+    )
     lethe.addresses["crm"] = up
     assert [each.kind for each in checked(lethe).gone] == ["unknown"]
     assert [each.id for each in lethe.state.findings.known()] == [remaining.id]
@@ -156,7 +160,8 @@ def test_a_table_that_was_renamed_with_a_new_one_in_its_place_is_another(swept: 
         "INSERT INTO customer VALUES (1, 'x', '2025-02-01'); GRANT SELECT ON customer TO lethe_worker"
     )
     found = ("another-table", "public.customer", "dropped and made anew, or renamed and replaced")
-    assert kinds(checked(swept).opened) == [found]
+    left = ("personal", "public.customer_2024", "name (user.name)")
+    assert kinds(checked(swept).opened) == [found, left]
     assert checked(swept) == Changed((), ())  # open until somebody says that it is the one
     checking.remember(swept, "crm")
     assert kinds(checked(swept).gone) == [found]
@@ -164,7 +169,51 @@ def test_a_table_that_was_renamed_with_a_new_one_in_its_place_is_another(swept: 
 
 def test_columns_that_are_not_those_it_had_are_told(swept: Lethe) -> None:
     swept.database.run("ALTER TABLE customer ADD COLUMN diagnosis text")
-    assert kinds(checked(swept).opened) == [("changed-table", "public.customer", "columns or their types")]
+    why = "user.health_and_medical: its name, in a table that tells of people; new since the last check"
+    assert kinds(checked(swept).opened) == [
+        ("changed-table", "public.customer", "columns or their types"),
+        ("personal", "public.customer.diagnosis", why),
+    ]
+
+
+def test_a_new_column_stays_new_until_somebody_looked(swept: Lethe) -> None:
+    swept.database.run("ALTER TABLE customer ADD COLUMN shoe text")
+    told = [("changed-table", "public.customer"), ("new-column", "public.customer.shoe")]
+    assert [(kind, subject) for kind, subject, _ in kinds(checked(swept).opened)] == told
+    assert checked(swept) == Changed((), ())
+    checking.remember(swept, "crm")
+    changed = checked(swept)
+    assert [(kind, subject) for kind, subject, _ in kinds(changed.gone)] == told
+    assert kinds(changed.opened) == [("undeclared", "public.customer.shoe", "")]
+
+
+def test_what_is_not_covered_stays_open_while_nobody_can_look(swept: Lethe, monkeypatch: pytest.MonkeyPatch) -> None:
+    swept.database.run("CREATE TABLE patient (email text); GRANT SELECT ON patient TO lethe_worker")
+    (opened,) = checked(swept).opened
+    assert (opened.kind, opened.subject, opened.severity) == ("personal", "public.patient", "warning")
+
+    def broken(*_: object, **__: object) -> None:
+        raise StoreUnreachable("store crm: did not answer")
+
+    with monkeypatch.context() as context:
+        context.setattr("lethe.discovery.look.discover", broken)
+        changed = checked(swept)
+    assert kinds(changed.opened) == [("unknown", "crm", "store crm: did not answer")]
+    assert changed.gone == ()
+    swept.database.run("DROP TABLE patient")
+    assert {each.kind for each in checked(swept).gone} == {"personal", "unknown"}
+
+
+def test_a_store_without_rules_is_looked_into(open_lethe) -> None:
+    lethe = open_lethe(DATASET + "not_automated: {R08: None yet.}\n", SCHEMA)
+    lethe.database.run(
+        "DROP SCHEMA lethe CASCADE; CREATE TABLE patient (email text); GRANT SELECT ON patient TO PUBLIC"
+    )
+    lethe.database.run("GRANT SELECT ON customer TO lethe_worker")
+    subjects = {"public.customer.ended_on", "public.patient"}  # nothing is declared of the column that no rule uses
+    assert {each.subject for each in checked(lethe).opened} == subjects
+    lethe.addresses["crm"] = "host=127.0.0.1 port=1 connect_timeout=1"
+    assert [(each.kind, each.subject) for each in checked(lethe).opened] == [("unknown", "crm")]
 
 
 def test_a_copy_of_the_database_is_another(swept: Lethe) -> None:

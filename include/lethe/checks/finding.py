@@ -27,8 +27,7 @@ KINDS = {
     # canaries; the subject is a rule
     "canary-lives": Kind("alarm", "{}: a canary that was due is still there", "{}: en forfalt prøverad er der ennå"),
     "canary-died": Kind("alarm", "{}: a canary that must stay is gone", "{}: en prøverad som skulle bli, er borte"),
-    "canary-missed": Kind("alarm", "{}: the check does not see its canaries", "{}: kontrollen ser ikke prøveradene"),
-    "canary-untried": Kind("notice", "{}: no canary could be tried", "{}: ingen prøverad kunne prøves"),
+    "canary-missed": Kind("alarm", "{}: the check does not see what it should", "{}: kontrollen ser ikke prøveradene"),
     # whether it is the database, and the table, that was meant; the subject is a store or a table
     "another-database": Kind("alarm", "{}: answers from another database", "{}: svarer fra en annen database"),
     "another-table": Kind("alarm", "{}: another table bears the name", "{}: en annen tabell har navnet"),
@@ -47,6 +46,9 @@ KINDS = {
     "detached": Kind("warning", "{}: a partition taken off its table", "{}: en partisjon tatt av tabellen"),
     "backup": Kind("warning", "{}: looks like a copy that was left behind", "{}: ligner en glemt kopi"),
 }  # fmt: skip
+
+IDENTITY = ("another-database", "another-table", "changed-table", "gone-back")
+"""Kinds that are told by who answers."""
 
 
 @dataclass(frozen=True, order=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from lethe.checks.finding import Finding
@@ -13,6 +13,10 @@ from lethe.checks.finding import Finding
 WHO = """
 SELECT (SELECT system_identifier::text FROM pg_control_system()),
     (SELECT oid::bigint FROM pg_database WHERE datname = current_database()), id::text, epoch, seq FROM lethe.store
+"""
+UNMARKED = """
+SELECT (SELECT system_identifier::text FROM pg_control_system()),
+    (SELECT oid::bigint FROM pg_database WHERE datname = current_database()), '', 0, 0
 """
 TABLES = """
 SELECT n.nspname || '.' || c.relname, c.oid::bigint, c.relkind::text, (
@@ -45,11 +49,13 @@ class Identity:
     store: str
     position: tuple[int, int]
     tables: Mapping[str, Table]
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What else there is: the columns of all tables."""
 
     @classmethod
-    def of(cls, conn: Any, tables: Collection[str]) -> Self:
-        """What answers on a connection; psycopg.Error when it does not say."""
-        server, database, store, *position = conn.execute(WHO).fetchone() or ("", 0, "", 0, 0)
+    def of(cls, conn: Any, tables: Collection[str], *, marked: bool) -> Self:
+        """What answers on a connection, `marked` where it is a store of ours; psycopg.Error when it does not say."""
+        server, database, store, *position = conn.execute(WHO if marked else UNMARKED).fetchone() or ("", 0, "", 0, 0)
         found = conn.execute(TABLES, (list(tables),)).fetchall()
         return cls(
             server,
@@ -67,7 +73,8 @@ class Identity:
         """As to_json() wrote it."""
         told = json.loads(text)
         tables = {name: Table(**table) for name, table in told.pop("tables").items()}
-        return cls(**{**told, "position": tuple(told["position"])}, tables=tables)
+        columns = {name: tuple(each) for name, each in told.pop("columns", {}).items()}
+        return cls(**{**told, "position": tuple(told["position"])}, tables=tables, columns=columns)
 
     def to_json(self) -> str:
         """As it is remembered."""
@@ -80,7 +87,8 @@ class Identity:
         if self.server != before.server or self.database != before.database or self.store != before.store:
             return before
         position = max(before.position, self.position)
-        return replace(before, position=position, tables={**self.tables, **before.tables})
+        tables, columns = {**self.tables, **before.tables}, {**self.columns, **before.columns}
+        return replace(before, position=position, tables=tables, columns=columns)
 
 
 def estranged(name: str, now: Identity, before: Identity) -> Iterator[Finding]:

@@ -68,6 +68,8 @@ class Question:
     today: date
     grace: int
     type_of: TypeOf
+    only: str | None = None
+    """The key of the one row that is asked about; None for all rows."""
 
     def sql(self) -> str:
         """The whole of it; one row, in the order of Counts. SchemaMismatch for what this store cannot be asked."""
@@ -91,7 +93,7 @@ class Question:
                 " FROM (SELECT c.day, l.last, coalesce(l.last < {today}, false) AS is_over, {first} AS kept"
                 " FROM {table} AS r"
                 " CROSS JOIN LATERAL (SELECT {day} AS day) AS c"
-                " CROSS JOIN LATERAL (SELECT (c.day + {period}::interval)::date AS last) AS l) AS asked"
+                " CROSS JOIN LATERAL (SELECT (c.day + {period}::interval)::date AS last) AS l{only}) AS asked"
             )
             .format(
                 today=Literal(self.today),
@@ -102,9 +104,17 @@ class Question:
                 table=_table(dataset),
                 day=compiler.day(self.rule.clock, dataset, "r"),
                 period=Literal(str(self.rule.keep)),
+                only=self._only(),
             )
             .as_string()
         )
+
+    def _only(self) -> Composable:
+        if self.only is None:
+            return SQL("")
+        (key,) = self.rule.dataset.key
+        kind = SQL(self.type_of(self.rule.dataset, key))
+        return SQL(" WHERE r.{} = {}::{}").format(Identifier(key), Literal(self.only), kind)
 
     def _fresh(self) -> Composable:
         newest = self.rule.expect.newest

@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 import rfc8785
 
-from lethe.checks.finding import Finding
+from lethe.checks.finding import IDENTITY, Finding
 from lethe.checks.identity import Identity, estranged
 from lethe.checks.questions import Counts
+from lethe.checks.trial import Tried
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Checked:
     state: Literal["clean", "remaining", "blind", "unconfirmed", "unknown"]
     counts: Counts | None = None
     problem: str = ""
+    trial: Tried | None = None
+    """Whether the question told rows apart that were put in and rolled back; None where it was not asked at all."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,10 @@ class StoreChecked:
     """Who answered; None when nobody did."""
     before: Identity | None = None
     """Who was to answer; None when nobody ever did."""
+    gaps: tuple[Finding, ...] | None = None
+    """What the store holds and the policy does not name; None when nobody could look."""
+    problem: str = ""
+    """Why the store as a whole could not be asked, or not be looked into."""
 
     @property
     def canonical(self) -> str:
@@ -59,25 +66,33 @@ class StoreChecked:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What the check holds against the store; one that does not answer is one finding."""
-        if self.identity is None or self.before is None:
-            return self._of_rules()
-        return (*estranged(self.store, self.identity, self.before), *self._of_rules())
+        whole = (Finding(self.store, "unknown", self.store, self.problem),) if self.problem else ()
+        if self.identity is None:
+            return whole
+        strange = estranged(self.store, self.identity, self.before) if self.before is not None else ()
+        return (*whole, *strange, *self._of_rules(), *(self.gaps or ()))
 
     def _of_rules(self) -> tuple[Finding, ...]:
-        problems = {each.problem for each in self.rules}
-        if self.identity is None and len(problems) == 1:
-            return (Finding(self.store, "unknown", self.store, *problems),)
         return tuple(
             Finding(self.store, each.state, each.rule, each.problem or _remaining(each.counts))
             for each in self.rules
             if each.state in ("remaining", "blind", "unknown")
+        ) + tuple(
+            Finding(self.store, "canary-missed", each.rule, each.trial.why)
+            for each in self.rules
+            if each.trial is not None and each.trial.state == "missed"
         )
 
     def unseen(self, finding: Finding) -> bool:
         """Whether the check could not look at what the finding is about: then it stays open."""
-        return self.identity is None or any(
-            each.state == "unknown" and each.rule == finding.subject for each in self.rules
-        )
+        if self.identity is None:
+            return True
+        rule = next((each for each in self.rules if each.rule == finding.subject), None)
+        if rule is None and finding.kind not in IDENTITY:
+            return self.gaps is None
+        if rule is None or rule.state == "unknown":
+            return rule is not None
+        return finding.kind == "canary-missed" and rule.trial is not None and rule.trial.state == "untried"
 
     @property
     def is_clean(self) -> bool:
@@ -86,8 +101,8 @@ class StoreChecked:
 
     @property
     def is_known(self) -> bool:
-        """Whether every rule could be asked about."""
-        return all(each.state != "unknown" for each in self.rules)
+        """Whether every rule could be asked about, and the store be looked into."""
+        return not self.problem and all(each.state != "unknown" for each in self.rules)
 
 
 def _remaining(counts: Counts | None) -> str:

@@ -32,6 +32,7 @@ from lethe.checks.identity import Identity
 from lethe.checks.questions import Counts, Question
 from lethe.checks.result import Checked, StoreChecked
 from lethe.checks.sight import Seen, unseen
+from lethe.checks.trial import Tried, trial
 from lethe.errors import SchemaMismatch
 from lethe.model import Dataset, Policy, Rule
 from lethe.stores.postgres.connection import tell
@@ -156,16 +157,18 @@ def check_store(asked: Asked, conninfo: str) -> StoreChecked:
     try:
         with psycopg.connect(conninfo, autocommit=True, connect_timeout=10, options=SESSION) as conn:
             session = Seen.by(conn)
-            identity = Identity.of(conn, sorted({f"{d.schema}.{d.table}" for d in _datasets(asked)}))
+            identity = Identity.of(conn, sorted({d.place for d in _datasets(asked)}), marked=bool(asked.rules))
     except psycopg.Error as error:
         problem = str(tell(store, error))
         nothing = (Checked(rule.name, "unknown", problem=problem) for rule in asked.rules)
-        return StoreChecked(store, asked.today, tuple(nothing), grace=asked.grace)
-    expected = list[_OfRule]()
+        return StoreChecked(store, asked.today, tuple(nothing), grace=asked.grace, problem=problem)
+    expected, questions = list[_OfRule](), list[Question]()
     for rule in asked.rules:
         try:
-            question = Question(asked.policy, rule, asked.today, asked.grace, session.type_of).sql()
+            questions.append(Question(asked.policy, rule, asked.today, asked.grace, session.type_of))
+            question = questions[-1].sql()
         except SchemaMismatch as error:
+            questions.pop()
             unknown.append(Checked(rule.name, "unknown", problem=str(error)))
             continue
         confirmed = rule.name not in asked.unconfirmed
@@ -184,7 +187,8 @@ def check_store(asked: Asked, conninfo: str) -> StoreChecked:
     validated = _validated(store, conninfo, expected) if expected else None
     document: dict[str, Any] = validated.to_json_dict() if validated else {}  # type: ignore[no-untyped-call]
     found = document.get("results", ())
-    answered = (_checked(remains, seen) for remains, seen in zip(found[::2], found[1::2], strict=True))
+    tried = dict(trial(conninfo, store, questions))
+    answered = (_checked(remains, seen, tried) for remains, seen in zip(found[::2], found[1::2], strict=True))
     page = _page(validated) if validated else ""
     return StoreChecked(store, asked.today, (*answered, *unknown), document, page, asked.grace, identity)
 
@@ -217,15 +221,15 @@ def _page(validated: ExpectationSuiteValidationResult) -> str:
     return page.replace("<head>", f"<head>\n{_ALONE}", 1)
 
 
-def _checked(remains: dict[str, Any], seen: dict[str, Any]) -> Checked:
+def _checked(remains: dict[str, Any], seen: dict[str, Any], tried: dict[str, Tried]) -> Checked:
     """What the two expectations of one rule come to."""
     asked, details = remains["expectation_config"]["kwargs"], remains["result"].get("details")
     if details is None or "problem" in details:
         raised = "Great Expectations could not ask; run again"
         return Checked(asked["rule"], "unknown", problem=details["problem"] if details else raised)
-    counts = Counts(**details)
+    counts, trial = Counts(**details), tried[asked["rule"]]
     if counts.remaining and asked["confirmed"]:
-        return Checked(asked["rule"], "remaining", counts)
+        return Checked(asked["rule"], "remaining", counts, trial=trial)
     if not seen["success"]:
-        return Checked(asked["rule"], "blind", counts, seen["result"]["observed_value"])
-    return Checked(asked["rule"], "unconfirmed" if counts.remaining else "clean", counts)
+        return Checked(asked["rule"], "blind", counts, seen["result"]["observed_value"], trial)
+    return Checked(asked["rule"], "unconfirmed" if counts.remaining else "clean", counts, trial=trial)

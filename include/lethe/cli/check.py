@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from datetime import date, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 
 from lethe import checking
 from lethe.checks.result import Checked, StoreChecked
+from lethe.checks.trial import Tried
 from lethe.cli.options import moment_of, now_option, one_of, open_lethe
 from lethe.cli.policy import directory_option, json_option
 
@@ -46,21 +48,20 @@ def check(
     """Ask whether anything expired remains, by Great Expectations and SQL that the sweep knows nothing of.
 
     Every STORE, unless some are named. Of each rule: how many rows are over their period, what keeps them, and how many
-    remain. Exit 1 when some do, or when so little was there to see that it proves nothing; 5 when a store or a table
-    could not be asked: that is unknown, and never clean. Nothing is changed, and only numbers are told.
+    remain; then what the store holds that the policy does not name, which `lethe discover` tells of at length. Exit 1
+    when something is left, or when so little was there to see that it proves nothing; 5 when a store or a table could
+    not be asked: that is unknown, and never clean. Nothing is changed, and no value is told.
     """
     found = list[StoreChecked]()
     with open_lethe(directory) as lethe:
         policy, today = lethe.policy, lethe.today(moment_of(now, lethe.policy.organisation.zone))
-        with_rules = checking.stores_with_rules(lethe)
-        for store in [one_of(policy.stores, "store", name) for name in stores] or with_rules:
-            if store not in with_rules:
-                continue
+        for store in [one_of(policy.stores, "store", name) for name in stores] or policy.stores:
             found.append(checking.look(lethe, store, today, grace))
             if pages is not None:
                 checking.keep_page(found[-1], pages)
             if not as_json:
-                click.echo("\n".join([f"{store}", *(f"  {_as_line(each)}" for each in found[-1].rules)]))
+                lines = [store, *(f"  {_as_line(each)}" for each in found[-1].rules), f"  {_covered(found[-1])}"]
+                click.echo("\n".join(lines))
     if as_json:
         click.echo(json.dumps([_as_json(each) for each in found], indent=2, default=str))
     if not all(each.is_known for each in found):
@@ -79,11 +80,33 @@ def _as_line(found: Checked) -> str:
     left = (
         f"{counts.remaining} REMAIN" if found.state == "remaining" else f"{counts.remaining} wait for a person's word"
     )
-    return f"{found.rule}: {'clean' if found.state == 'clean' else left}; {over}{due}"
+    return f"{found.rule}: {'clean' if found.state == 'clean' else left}; {over}{due}{_tried(found.trial)}"
+
+
+def _tried(trial: Tried | None) -> str:
+    if trial is None:
+        return ""
+    if trial.state == "seen":
+        return "; saw the rows that were put in and rolled back"
+    return f"; not tried: {trial.why}" if trial.state == "untried" else f"; DOES NOT SEE: {trial.why}"
+
+
+def _covered(found: StoreChecked) -> str:
+    if found.gaps is None:
+        return f"not looked into: {found.problem}"
+    kinds = Counter(each.kind for each in found.gaps)
+    told = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
+    return f"NOT COVERED by the policy: {told}; see `lethe discover {found.store}`" if told else "all is covered"
 
 
 def _as_json(found: StoreChecked) -> dict[str, Any]:
     rules = [
-        {**asdict(each), "counts": each.counts._asdict() if each.counts is not None else None} for each in found.rules
+        {
+            **asdict(each),
+            "counts": each.counts._asdict() if each.counts is not None else None,
+            "trial": each.trial._asdict() if each.trial is not None else None,
+        }
+        for each in found.rules
     ]
-    return {"store": found.store, "today": found.today, "clean": found.is_clean, "rules": rules}
+    gaps = [asdict(each) for each in found.gaps] if found.gaps is not None else None
+    return {"store": found.store, "today": found.today, "clean": found.is_clean, "rules": rules, "gaps": gaps}

@@ -76,5 +76,5 @@ def remember(name: str, directory: Path) -> None:
     it, of a table that was replaced and of columns that changed. Look into what it told of, then say this.
     """
     with open_lethe(directory) as lethe:
-        checking.remember(lethe, one_of(checking.stores_with_rules(lethe), "store with rules", name))
+        checking.remember(lethe, one_of(lethe.policy.stores, "store", name))
     click.echo(f"{name}: remembered; the next check holds it to this")

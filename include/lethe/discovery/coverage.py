@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lethe.checks.finding import Finding
@@ -15,7 +15,7 @@ from lethe.discovery.sample import Unread
 from lethe.discovery.words import is_log
 from lethe.model import Policy
 
-Columns = Mapping[str, frozenset[str]]
+Columns = Mapping[str, Collection[str]]
 """The columns of tables, by schema.table."""
 
 _BACKUP = re.compile(

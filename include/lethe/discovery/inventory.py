@@ -59,6 +59,11 @@ class Table:
         return f"{self.schema}.{self.name}"
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its columns, in their order."""
+        return tuple(column.name for column in self.columns)
+
+    @property
     def key(self) -> tuple[str, ...]:
         """The columns of its primary key."""
         return tuple(column.name for column in self.columns if column.is_key)

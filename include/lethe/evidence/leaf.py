@@ -228,7 +228,11 @@ def check_leaf(place: Place, run: str, *, found: StoreChecked, policy: str, open
         "grace": found.grace,
         "document": found.digest,
         "rules": {
-            each.rule: {"state": each.state, "counts": _counted(each.counts) if each.counts else None}
+            each.rule: {
+                "state": each.state,
+                "counts": _counted(each.counts) if each.counts else None,
+                "trial": each.trial.state if each.trial else None,
+            }
             for each in found.rules
         },
         "opened": opened,

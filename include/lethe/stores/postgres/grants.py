@@ -45,9 +45,11 @@ DO $lethe$ BEGIN
 END $lethe$"""
 
 _OPTIONAL = """
--- Two things need more than the above; without them Lethe works row by row, and autovacuum cleans up when it comes by.
+-- Three things need more than the above. Without them Lethe works row by row, autovacuum cleans up when it comes
+-- by, and the checks do not try themselves.
 --   dropping whole partitions: the role owns the partitioned table and its partitions, itself or through a group role
 --   VACUUM and ANALYZE after a sweep (PostgreSQL 17 and later): GRANT MAINTAIN ON <table> TO {role};
+--   checks that put rows in, ask whether they see them, and roll back: GRANT INSERT ON <table> TO {role};
 """
 
 

@@ -1,0 +1,193 @@
+"""Does a rule's question see what it should? Asked of rows that are put in, and taken back before anybody sees them.
+
+    a copy of a row, its period over ─▶ remains
+    a copy of it, on hold            ─▶ held
+    a copy of it, from today         ─▶ not over
+
+This proves that the question tells rows apart, in this table, today. It proves nothing of the sweep,
+which never sees them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Any, Literal, NamedTuple
+from uuid import uuid4
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+from psycopg.sql import Literal as Value
+
+from lethe.checks.questions import Counts, Question
+from lethe.stores.postgres.connection import tell
+
+SESSION = (
+    "-c timezone=UTC -c datestyle=ISO -c search_path=pg_catalog -c row_security=off -c jit=off"
+    " -c lock_timeout=2s -c statement_timeout=1min -c idle_in_transaction_session_timeout=2min"
+)
+_LONG = timedelta(days=400)
+"""More than any rounding of a date: a fiscal year and a month."""
+_NUMBERS = ("smallint", "integer", "bigint", "numeric")
+_TEXTS = ("text", "character varying")
+
+TABLE = """
+SELECT has_table_privilege(c.oid, 'INSERT') AND has_table_privilege('lethe.hold', 'INSERT'), c.relkind IN ('r', 'p'),
+    EXISTS (SELECT FROM pg_trigger WHERE tgrelid IN (SELECT relid FROM pg_partition_tree(c.oid) UNION SELECT c.oid)
+        AND NOT tgisinternal AND tgenabled <> 'D') OR EXISTS (SELECT FROM pg_rewrite WHERE ev_class = c.oid),
+    ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        AND a.attgenerated = '' ORDER BY a.attnum)
+FROM pg_class c WHERE c.oid = to_regclass(%s)
+"""
+
+
+class Tried(NamedTuple):
+    """Whether the question saw the rows as what they were; else, or where that could not be tried, why."""
+
+    state: Literal["seen", "missed", "untried"]
+    why: str = ""
+
+
+class _Untried(Exception):
+    """Why it cannot be tried."""
+
+
+def trial(conninfo: str, store: str, questions: list[Question]) -> Iterator[tuple[str, Tried]]:
+    """Each question's rule with what became of it. All is rolled back, and nobody else ever sees it."""
+    try:
+        conn = psycopg.connect(conninfo, connect_timeout=10, options=SESSION)
+    except psycopg.Error as error:
+        yield from ((question.rule.name, Tried("untried", str(tell(store, error)))) for question in questions)
+        return
+    with conn:
+        for question in questions:
+            yield question.rule.name, _tried(conn, store, question)
+
+
+def _tried(conn: psycopg.Connection[Any], store: str, question: Question) -> Tried:
+    try:
+        return _Trial(conn, question).outcome()
+    except _Untried as reason:
+        return Tried("untried", str(reason))
+    except psycopg.Error as error:
+        return Tried("untried", str(tell(store, error, question.rule.name)))
+    finally:
+        conn.rollback()
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """One rule's trial, in the transaction that is open and will be rolled back."""
+
+    conn: psycopg.Connection[Any]
+    question: Question
+
+    def outcome(self) -> Tried:
+        columns = self._columns()
+        template, over = self._template(columns)
+        if template is None:
+            if over:
+                raise _Untried("something else keeps each of the rows that were copied")
+            return Tried("missed", "a row whose period is over is not seen as such")
+        held = self._put(columns, template, self._past())
+        self.conn.execute(
+            "INSERT INTO lethe.hold (dataset, key, kind, hold) VALUES (%s, %s, 'held', 'trial')",
+            (self.question.rule.dataset.name, held),
+        )
+        counts = self._ask(held)
+        if counts.remaining or not counts.kept["held"]:
+            return Tried("missed", "a row on hold is not seen as such")
+        if self._ask(self._put(columns, template, self.question.today)).over:
+            return Tried("missed", "a row from today counts as over its period")
+        return Tried("seen")
+
+    def _columns(self) -> list[str]:
+        rule, dataset = self.question.rule, self.question.rule.dataset
+        if rule.clock.at.path:
+            raise _Untried("its clock stands in another table")
+        if len(dataset.key) > 1:
+            raise _Untried("its key has several columns")
+        name = Identifier(dataset.schema, dataset.table).as_string()
+        may, is_table, reacts, columns = self.conn.execute(TABLE, (name,)).fetchone() or (False, False, False, [])
+        if not is_table:
+            raise _Untried("it is no table")
+        if not may:
+            raise _Untried("this user may not insert")
+        if reacts:
+            raise _Untried("the table has triggers or rules, which would do who knows what")
+        return list(columns)
+
+    def _template(self, columns: list[str]) -> tuple[str | None, int]:
+        """The key of a row whose copy remains when its period is over; and how many copies were seen as over."""
+        table, (key,) = self._table, self.question.rule.dataset.key
+        keys = self.conn.execute(
+            SQL(
+                "(SELECT {key}::text FROM {table} ORDER BY {key} DESC LIMIT 4)"
+                " UNION (SELECT {key}::text FROM {table} LIMIT 4)"
+            ).format(key=Identifier(key), table=table)
+        ).fetchall()
+        if not keys:
+            raise _Untried("the table is empty")
+        over = 0
+        for (each,) in keys:
+            counts = self._ask(self._put(columns, each, self._past()))
+            if counts.remaining:
+                return each, over
+            over += counts.over
+        return None, over
+
+    @property
+    def _table(self) -> Identifier:
+        return Identifier(self.question.rule.dataset.schema, self.question.rule.dataset.table)
+
+    def _past(self) -> date:
+        """A day whose period is over by far, whatever is rounded."""
+        question = self.question
+        days = (_LONG + timedelta(days=question.grace)).days
+        asked = SQL("SELECT ({}::date - {}::interval)::date - {}::int").format(
+            Value(question.today), Value(str(question.rule.keep)), Value(days)
+        )
+        found = self.conn.execute(asked).fetchone()
+        assert found is not None
+        return found[0]  # type: ignore[no-any-return]
+
+    def _put(self, columns: list[str], template: str, day: date) -> str:
+        """Copy a row under a new key, with its clock at a day; the new key."""
+        dataset, type_of = self.question.rule.dataset, self.question.type_of
+        (key,), clock = dataset.key, self.question.rule.clock.at.column
+        kinds = {name: type_of(dataset, name) for name in (key, clock)}
+        new = self._new_key(key, kinds[key])
+        values = {
+            clock: SQL("{}::{}").format(Value(day.isoformat()), SQL(kinds[clock])),
+            key: SQL("{}::{}").format(Value(new), SQL(kinds[key])),
+        }
+        self.conn.execute(
+            SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} WHERE {} = {}::{}").format(
+                self._table,
+                SQL(", ").join(map(Identifier, columns)),
+                SQL(", ").join(values.get(name, Identifier(name)) for name in columns),
+                self._table,
+                Identifier(key),
+                Value(template),
+                SQL(kinds[key]),
+            )
+        )
+        return new
+
+    def _new_key(self, key: str, kind: str) -> str:
+        if kind == "uuid":
+            return str(uuid4())
+        if kind in _TEXTS:
+            return f"lethe-{uuid4().hex}"
+        if kind not in _NUMBERS:
+            raise _Untried(f"no new key of the type {kind} can be made up")
+        asked = SQL("SELECT greatest(max({}), 0) + 1 FROM {}").format(Identifier(key), self._table)
+        found = self.conn.execute(asked).fetchone()
+        assert found is not None
+        return str(found[0])
+
+    def _ask(self, key: str) -> Counts:
+        row = self.conn.execute(replace(self.question, only=key).sql()).fetchone()
+        assert row is not None
+        return Question.answered(row)
