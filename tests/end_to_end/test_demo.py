@@ -264,9 +264,11 @@ def test_the_checks_find_every_store_clean_and_write_it_down(demo: Demo, rows_of
         admin.unpause(VERIFY)
         try:
             run = platform.trigger(VERIFY, {"as_of": "2025-03-01"})
-            assert platform.wait(VERIFY, run, seconds=280) == "success"
+            ended = platform.wait(VERIFY, run, seconds=280)
         finally:
             admin.request("PATCH", f"dags/{VERIFY}", json={"is_paused": True})
+    assert rows_of("lethe_state", "SELECT kind, subject, detail FROM lethe.finding") == []
+    assert ended == "success"
     found = {leaf["store"]: leaf["rules"] for leaf in leaves(rows_of) if leaf["kind"] == "check"}
     assert set(found) == {rule.dataset.store for rule in load(POLICY).rules.values()}
     states = {rule: told["state"] for rules in found.values() for rule, told in rules.items()}
@@ -274,7 +276,6 @@ def test_the_checks_find_every_store_clean_and_write_it_down(demo: Demo, rows_of
     assumed = {rule.name for rule in load(POLICY).rules.values() if rule.assumption} - set(CONFIRMED)
     assert {rule for rule, state in states.items() if state == "unconfirmed"} <= assumed
     assert set(states.values()) == {"clean", "unconfirmed"}
-    assert rows_of("lethe_state", "SELECT kind, subject, detail FROM lethe.finding") == []
 
 
 def test_a_rejection_is_kept_and_nothing_is_done(demo: Demo, rows_of: Callable) -> None:
