@@ -80,6 +80,10 @@ class AirflowClient:
         """Let the scheduler run a DAG."""
         self.request("PATCH", f"dags/{dag}", json={"is_paused": False})
 
+    def pause(self, dag: str) -> None:
+        """Keep the scheduler from running a DAG."""
+        self.request("PATCH", f"dags/{dag}", json={"is_paused": True})
+
     def trigger(self, dag: str, conf: Mapping[str, object] | None = None) -> str:
         """Start a run of a DAG now, with these values for its params, and return the run's id."""
         body = {"logical_date": None, "conf": dict(conf or {})}

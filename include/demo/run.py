@@ -22,7 +22,7 @@ from lethe.run import Lethe
 
 SWEEP, ANONYMISE = "retention_sweep", "anonymize_ex_customers"
 CARRY_OUT = (SWEEP, ANONYMISE)
-APPROVE, SEAL = "approve_plans", "seal_evidence"
+APPROVE, SEAL, VERIFY = "approve_plans", "seal_evidence", "verify_no_expired_data"
 POLICY = ROOT / "include" / "policy"
 VERIFIER = "include/lethe/evidence/verify_bundle.py"
 CONFIRMED = ("form-messages-when-handled", "access-log")
@@ -74,7 +74,7 @@ class Demo:
             self.before = truth.snapshot(stores)
         self._confirm()
         with self.client("platform") as platform, self.client("officer") as officer:
-            platform.wait_for_dags([*CARRY_OUT, APPROVE, SEAL])
+            platform.wait_for_dags([*CARRY_OUT, APPROVE, SEAL, VERIFY])
             with self.client("admin") as admin:
                 for dag in CARRY_OUT:
                     admin.unpause(dag)
@@ -84,6 +84,8 @@ class Demo:
                 answered = self._answer(officer)
             with self._step("both again, started by the answers: what was approved is deleted or anonymised"):
                 self._carried_out(platform, earlier)
+            with self._step(f"{VERIFY}: every store is asked by other means, and looked into"):
+                self._verified(platform)
             with self._step("the evidence of all this, collected, signed and brought outside"):
                 sealed = self._sealed(platform)
         with self._step("every row compared with what must become of it"):
@@ -133,6 +135,23 @@ class Demo:
                 time.sleep(0.5)
         for run in self._runs(platform) - earlier:
             self._finished(platform, run)
+
+    def _verified(self, platform: AirflowClient) -> None:
+        """Run the checks as of the demo's day, and of no other: by the clock, all of it expired long ago."""
+        with self.client("admin") as admin:
+            admin.unpause(VERIFY)
+            try:
+                ended = platform.wait(VERIFY, platform.trigger(VERIFY, {"as_of": TODAY.isoformat()}), seconds=PATIENCE)
+            finally:
+                admin.pause(VERIFY)
+        with self._worker() as lethe:
+            stores = len(lethe.policy.stores)
+            found = [
+                f"{each.store}: {each.finding.words('en')} ({each.detail})" for each in lethe.state.findings.known()
+            ]
+        if found or ended != "success":
+            raise DemoFailed("\n".join([f"{VERIFY} ended with {ended}, and found:", *found]))
+        self._say(f"  {stores} stores: nothing expired remains, and the policy names all that they hold.")
 
     def _sealed(self, platform: AirflowClient) -> int:
         """Wait until the runs that the sweeps started have sealed what there was; how many leaves are signed."""

@@ -18,14 +18,13 @@ from jsonschema import Draft202012Validator
 from demo.airflow_client import AirflowClient, AirflowRefused
 from demo.configuration import STORES
 from demo.environment import ORIGIN, ROOT, Environment
-from demo.run import ANONYMISE, APPROVE, CARRY_OUT, CONFIRMED, POLICY, SEAL, SWEEP, Demo
+from demo.run import ANONYMISE, APPROVE, CARRY_OUT, CONFIRMED, POLICY, SEAL, SWEEP, VERIFY, Demo
 from demo.truth import Estate
 from lethe.evidence.leaf import schema
 from lethe.model import Anonymise
 from lethe.policy import load
 
 pytestmark = pytest.mark.timeout(900)  # the whole environment is started first, while another worker runs other tests
-VERIFY = "verify_no_expired_data"
 FREE_OF_PEOPLE = ("agents", "call_statistics")
 
 
@@ -266,7 +265,7 @@ def test_the_checks_find_every_store_clean_and_write_it_down(demo: Demo, rows_of
             run = platform.trigger(VERIFY, {"as_of": "2025-03-01"})
             ended = platform.wait(VERIFY, run, seconds=280)
         finally:
-            admin.request("PATCH", f"dags/{VERIFY}", json={"is_paused": True})
+            admin.pause(VERIFY)
     assert rows_of("lethe_state", "SELECT kind, subject, detail FROM lethe.finding") == []
     assert ended == "success"
     found = {leaf["store"]: leaf["rules"] for leaf in leaves(rows_of) if leaf["kind"] == "check"}
