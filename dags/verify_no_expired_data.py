@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param
 
-from lethe_airflow import check, sweep
+from lethe_airflow import check, letters, sweep
 
 RUNBOOK = """
 Asks every store again whether anything expired remains, by Great Expectations and SQL that the sweep knows nothing of:
@@ -21,6 +21,9 @@ tables, logs, copies, views. `lethe discover STORE` tells of them at length.
 **findings** tells what is open. A finding opens once, and is gone when a check that could look sees it no more; both
 are evidence. Alarms and warnings fail the run: `lethe findings` lists them with the role that answers for each, and
 `lethe check STORE` asks anew after something was mended.
+
+**letters** tells each role that the policy has an address for (`notify`) of what it answers for, once and then weekly,
+through Airflow's connection `smtp_default`.
 
 **Parameters.** `as_of`: ask as of this day.
 
@@ -67,4 +70,6 @@ with DAG(
     told = check.findings()
     ended = [check.tell_sealing(), check.conclude()]
     asked >> told >> ended
-    asked >> ended[1]
+    mailed = letters.letters()
+    asked >> mailed
+    [*asked, mailed] >> ended[1]

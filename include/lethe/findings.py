@@ -85,6 +85,20 @@ class Findings:
             run(_SQL["still"], {"id": before[place].id, "detail": now[place].detail})
         return Changed(opened, gone)
 
+    @telling
+    def tell(self, role: str, now: datetime, send: Callable[[tuple[Known, ...]], None]) -> int:
+        """Let `send` have what a role was not told yet, or a week ago, and remember that it was told; how many.
+
+        What `send` raises is raised, and nothing was told.
+        """
+        with self._connection.get().transaction():
+            run = self._connection.get().execute
+            due = tuple(Known(*row) for row in run(_SQL["to_tell"], {"role": role, "now": now}).fetchall())
+            if due:
+                send(due)
+                run(_SQL["told"], {"ids": [each.id for each in due], "now": now})
+        return len(due)
+
     @staticmethod
     def _told(policy: Policy, found: Finding) -> dict[str, str]:
         told = {"store": found.store, "kind": found.kind, "subject": found.subject, "detail": found.detail}

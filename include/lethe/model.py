@@ -74,6 +74,8 @@ class Organisation:
     """What the organisation has promised or must do, by id, in words by language: each needs an answer."""
     evidence: Evidence | None = None
     """None: leaves stay where they are written, and nobody signs them."""
+    notify: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The mail addresses of roles that are told of findings."""
 
 
 @dataclass(frozen=True)

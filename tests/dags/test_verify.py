@@ -58,5 +58,5 @@ def test_stores_are_asked_side_by_side_and_evidence_is_sealed_whatever_came_of_i
     assert len(asked) == 7
     assert dag.get_task("findings").trigger_rule == dag.get_task("tell_sealing").trigger_rule == "all_done"
     assert [asset.name for asset in dag.get_task("tell_sealing").outlets] == ["lethe_verified"]
-    assert dag.get_task("conclude").upstream_task_ids == {*asked, "findings"}
+    assert dag.get_task("conclude").upstream_task_ids == {*asked, "findings", "letters"}
     assert dag.max_active_runs == 1

@@ -178,6 +178,7 @@ Accepted = Annotated[
 ]
 Category = Annotated[str, OneOf("a key of the Fideslang taxonomy", data_categories())]
 Obligation = Annotated[str, Matches(r"[A-Z]{1,4}[0-9]{1,4}", "capital letters and a number such as R01")]
+Address = Annotated[str, Matches(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>]+", "a mail address")]
 Value = Annotated[str, PlainValidator(_value), WithJsonSchema({"type": ["string", "integer", "boolean"]})]
 
 MANY = Tag("<many>")

@@ -118,6 +118,8 @@ def _organisation(source: Source[OrganisationFile]) -> Organisation | None:
         return None
     zone = read_zone(form.time_zone, spot / "time_zone")
     _check_known(form.privacy_officer, spot.tree.names("roles"), "a role", spot / "privacy_officer")
+    for role in form.notify:
+        _check_known(role, spot.tree.names("roles"), "a role", spot / "notify" / role)
     month, day = map(int, form.fiscal_year_end.split("-"))
     return Organisation(
         controller=form.controller,
@@ -130,6 +132,7 @@ def _organisation(source: Source[OrganisationFile]) -> Organisation | None:
         processors={name: title.by_language() for name, title in form.processors.items()},
         contact=form.contact,
         obligations={name: title.by_language() for name, title in form.obligations.items()},
+        notify={role: tuple(addresses) for role, addresses in form.notify.items()},
         evidence=_evidence(form.evidence, spot / "evidence") if form.evidence else None,
     )
 

@@ -127,7 +127,8 @@ CREATE TABLE IF NOT EXISTS lethe.finding (
     severity  text NOT NULL CHECK (severity IN ('alarm', 'warning', 'notice')),
     role      text NOT NULL,
     opened_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    gone_at   timestamptz
+    gone_at   timestamptz,
+    told_at   timestamptz  -- when its role was told last
 );
 CREATE UNIQUE INDEX IF NOT EXISTS finding_open ON lethe.finding (store, kind, subject) WHERE gone_at IS NULL;
 
@@ -186,5 +187,5 @@ GRANT UPDATE (in_force_at, lifted_at) ON lethe.hold_target TO lethe_worker, leth
 GRANT INSERT ON lethe.policy, lethe.plan, lethe.run, lethe.finding, lethe.remembered, lethe.validation
     TO lethe_worker;
 GRANT UPDATE (made_at, outcome) ON lethe.plan TO lethe_worker;
-GRANT UPDATE (detail, gone_at) ON lethe.finding TO lethe_worker;
+GRANT UPDATE (detail, gone_at, told_at) ON lethe.finding TO lethe_worker;
 GRANT UPDATE (body, at) ON lethe.remembered TO lethe_worker;
