@@ -118,8 +118,10 @@ def _organisation(source: Source[OrganisationFile]) -> Organisation | None:
         return None
     zone = read_zone(form.time_zone, spot / "time_zone")
     _check_known(form.privacy_officer, spot.tree.names("roles"), "a role", spot / "privacy_officer")
+    roles = spot.tree.names("roles")
     for role in form.notify:
-        _check_known(role, spot.tree.names("roles"), "a role", spot / "notify" / role)
+        if role not in roles:
+            (spot / "notify" / role).report(f'found "{role}", expected {one_of("a role", role, roles)}', key=True)
     month, day = map(int, form.fiscal_year_end.split("-"))
     return Organisation(
         controller=form.controller,
