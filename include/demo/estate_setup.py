@@ -33,6 +33,9 @@ BEGIN
 END $$
 """
 
+MAY_ANALYSE = "GRANT MAINTAIN ON ALL TABLES IN SCHEMA public TO lethe_worker"
+"""Statistics are made anew after a sweep: else they keep values of rows that are gone."""
+
 
 def lay(address: Callable[[str], str], policy_dir: Path, home: Path) -> dict[str, str]:
     """Build the estate anew and make it ready for a first sweep; the administrator's addresses by store.
@@ -52,6 +55,7 @@ def lay(address: Callable[[str], str], policy_dir: Path, home: Path) -> dict[str
     lay_documents(stores["portal"], home / "case-documents")
     for store, where in stores.items():
         _run(where, grants(policy, policy.stores[store]))
+        _run(where, MAY_ANALYSE)
         if store in PARTITIONED:
             _run(where, OWN_PARTITIONS.format(table=PARTITIONED[store]))
     plant_holds(stores)

@@ -204,6 +204,24 @@ def test_what_is_not_covered_stays_open_while_nobody_can_look(swept: Lethe, monk
     assert {each.kind for each in checked(swept).gone} == {"personal", "unknown"}
 
 
+def test_statistics_that_keep_dates_of_rows_that_are_gone(lethe: Lethe) -> None:
+    lethe.database.run("ANALYZE customer")
+    assert {each.kind for each in checked(lethe).opened} == {"remaining"}  # the dates are still in rows
+    act(lethe, approved(lethe))
+    (opened,) = checked(lethe).opened
+    assert (opened.kind, opened.subject, opened.severity) == ("statistics", "ex-customers", "notice")
+    assert opened.detail == "57 dates; ANALYZE the table"  # of 60, less those of the last days
+    lethe.database.run("ANALYZE customer")
+    assert [each.kind for each in checked(lethe).gone] == ["statistics"]
+
+
+def test_statistics_may_be_accepted(lethe: Lethe) -> None:
+    object.__setattr__(lethe.policy.stores["crm"], "accepted", {"statistics ex-customers": "analysed each Sunday"})
+    lethe.database.run("ANALYZE customer")
+    act(lethe, approved(lethe))
+    assert checked(lethe).opened == ()
+
+
 def test_a_store_without_rules_is_looked_into(open_lethe) -> None:
     lethe = open_lethe(DATASET + "not_automated: {R08: None yet.}\n", SCHEMA)
     lethe.database.run(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.estate_setup import lay_documents
+from demo.estate_setup import MAY_ANALYSE, lay_documents
 from demo.generate import STORES, build, plant_holds
 from demo.planted import TODAY
 from demo.postgres import ADMIN
@@ -49,6 +49,7 @@ def company(new_database: Callable[..., Database], tmp_path: Path) -> Iterator[t
         by_connection |= {worker.policy.stores[store].connection: each for store, each in databases.items()}
         for store, each in databases.items():
             each.run(grants(worker.policy, worker.policy.stores[store]))
+            each.run(MAY_ANALYSE)
         plant_holds(where)
         yield worker, officer
 

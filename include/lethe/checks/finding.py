@@ -34,7 +34,7 @@ KINDS = {
     "changed-table": Kind("warning", "{}: its columns are not those it had", "{}: kolonnene er ikke de som var"),
     "gone-back": Kind("alarm", "{}: an older state of the database", "{}: en eldre tilstand av databasen"),
     "closed": Kind("warning", "{}: closed to this user", "{}: lukket for denne brukeren"),
-    "statistics": Kind("warning", "{}: statistics hold values of deleted rows", "{}: statistikk har slettede verdier"),
+    "statistics": Kind("notice", "{}: statistics hold values of deleted rows", "{}: statistikk har slettede verdier"),
     # personal data that the policy does not name; the subject is a table, a column, or another object of the store
     "personal": Kind("warning", "{}: looks like personal data, and no rule knows it", "{}: ligner personopplysninger"),
     "undeclared": Kind("notice", "{}: neither in the policy nor free", "{}: verken i reglene eller erklært fri"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
@@ -28,6 +28,8 @@ class Checked:
     state: Literal["clean", "remaining", "blind", "unconfirmed", "unknown"]
     counts: Counts | None = None
     problem: str = ""
+    stale: int = 0
+    """How many dates of rows that are gone the server's statistics keep."""
     trial: Tried | None = None
     """Whether the question told rows apart that were put in and rolled back; None where it was not asked at all."""
 
@@ -77,11 +79,15 @@ class StoreChecked:
             Finding(self.store, each.state, each.rule, each.problem or _remaining(each.counts))
             for each in self.rules
             if each.state in ("remaining", "blind", "unknown")
-        ) + tuple(
-            Finding(self.store, "canary-missed", each.rule, each.trial.why)
-            for each in self.rules
-            if each.trial is not None and each.trial.state == "missed"
-        )
+        ) + tuple(self._beside())
+
+    def _beside(self) -> Iterator[Finding]:
+        """What else is told of rules, whatever remains."""
+        for each in self.rules:
+            if each.trial is not None and each.trial.state == "missed":
+                yield Finding(self.store, "canary-missed", each.rule, each.trial.why)
+            if each.stale:
+                yield Finding(self.store, "statistics", each.rule, f"{each.stale} dates; ANALYZE the table")
 
     def unseen(self, finding: Finding) -> bool:
         """Whether the check could not look at what the finding is about: then it stays open."""

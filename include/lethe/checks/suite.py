@@ -9,6 +9,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -31,7 +32,7 @@ from lethe import sentences
 from lethe.checks.identity import Identity
 from lethe.checks.questions import Counts, Question
 from lethe.checks.result import Checked, StoreChecked
-from lethe.checks.sight import Seen, unseen
+from lethe.checks.sight import Seen, stale, unseen
 from lethe.checks.trial import Tried, trial
 from lethe.errors import SchemaMismatch
 from lethe.model import Dataset, Policy, Rule
@@ -187,10 +188,24 @@ def check_store(asked: Asked, conninfo: str) -> StoreChecked:
     validated = _validated(store, conninfo, expected) if expected else None
     document: dict[str, Any] = validated.to_json_dict() if validated else {}  # type: ignore[no-untyped-call]
     found = document.get("results", ())
-    tried = dict(trial(conninfo, store, questions))
-    answered = (_checked(remains, seen, tried) for remains, seen in zip(found[::2], found[1::2], strict=True))
+    tried, kept = dict(trial(conninfo, store, questions)), dict(_stale(asked, conninfo, questions))
+    answered = (_checked(remains, seen, tried, kept) for remains, seen in zip(found[::2], found[1::2], strict=True))
     page = _page(validated) if validated else ""
     return StoreChecked(store, asked.today, (*answered, *unknown), document, page, asked.grace, identity)
+
+
+def _stale(asked: Asked, conninfo: str, questions: list[Question]) -> Iterator[tuple[str, int]]:
+    """What statistics keep of rows that are gone, unless the policy accepts it; nothing where it cannot be asked."""
+    accepted = asked.policy.stores[asked.store].accepted
+    with (
+        suppress(psycopg.Error),
+        psycopg.connect(conninfo, autocommit=True, connect_timeout=10, options=SESSION) as conn,
+    ):
+        for question in questions:
+            name = question.rule.name
+            if f"statistics {name}" not in accepted and name not in asked.unconfirmed:
+                with suppress(psycopg.Error):
+                    yield name, stale(conn, question)
 
 
 def _validated(store: str, conninfo: str, expected: list[_OfRule]) -> ExpectationSuiteValidationResult:
@@ -221,15 +236,15 @@ def _page(validated: ExpectationSuiteValidationResult) -> str:
     return page.replace("<head>", f"<head>\n{_ALONE}", 1)
 
 
-def _checked(remains: dict[str, Any], seen: dict[str, Any], tried: dict[str, Tried]) -> Checked:
+def _checked(remains: dict[str, Any], seen: dict[str, Any], tried: dict[str, Tried], kept: dict[str, int]) -> Checked:
     """What the two expectations of one rule come to."""
     asked, details = remains["expectation_config"]["kwargs"], remains["result"].get("details")
     if details is None or "problem" in details:
         raised = "Great Expectations could not ask; run again"
         return Checked(asked["rule"], "unknown", problem=details["problem"] if details else raised)
-    counts, trial = Counts(**details), tried[asked["rule"]]
+    counts, trial, stays = Counts(**details), tried[asked["rule"]], kept.get(asked["rule"], 0)
     if counts.remaining and asked["confirmed"]:
-        return Checked(asked["rule"], "remaining", counts, trial=trial)
+        return Checked(asked["rule"], "remaining", counts, stale=stays, trial=trial)
     if not seen["success"]:
-        return Checked(asked["rule"], "blind", counts, seen["result"]["observed_value"], trial)
-    return Checked(asked["rule"], "unconfirmed" if counts.remaining else "clean", counts, trial=trial)
+        return Checked(asked["rule"], "blind", counts, seen["result"]["observed_value"], stays, trial)
+    return Checked(asked["rule"], "unconfirmed" if counts.remaining else "clean", counts, stale=stays, trial=trial)
