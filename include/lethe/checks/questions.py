@@ -90,10 +90,12 @@ class Question:
                 " count(*) FILTER (WHERE is_over), {counts},"
                 " count(*) FILTER (WHERE is_over AND kept IS NULL AND last >= {today} - {grace}),"
                 " count(*) FILTER (WHERE is_over AND kept IS NULL AND last < {today} - {grace})"
-                " FROM (SELECT c.day, l.last, coalesce(l.last < {today}, false) AS is_over, {first} AS kept"
-                " FROM {table} AS r"
-                " CROSS JOIN LATERAL (SELECT {day} AS day) AS c"
-                " CROSS JOIN LATERAL (SELECT (c.day + {period}::interval)::date AS last) AS l{only}) AS asked"
+                " FROM (SELECT l.day, l.last, l.is_over, CASE WHEN l.is_over THEN {first} END AS kept"
+                " FROM {table} AS r CROSS JOIN LATERAL ("
+                "SELECT c.day, c.last, coalesce(c.last < {today}, false) AS is_over FROM ("
+                "SELECT d.day, (d.day + {period}::interval)::date AS last"
+                " FROM (SELECT {day} AS day OFFSET 0) AS d OFFSET 0"
+                ") AS c OFFSET 0) AS l{only} OFFSET 0) AS asked"  # each said once: or it is worked out for every count
             )
             .format(
                 today=Literal(self.today),
