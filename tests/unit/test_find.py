@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import sys
 import time
 import unicodedata
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from identifiers import DAG, KARI, identity_number
@@ -427,7 +428,15 @@ def test_spans_are_ordered_apart_and_within_the_text(text: str) -> None:
     assert not bounds or (bounds[0] >= 0 and bounds[-1] <= len(text))
 
 
+def test_decimal_digits_of_every_script_are_folded_whatever_stands_beside_them() -> None:
+    digits = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isdecimal()]
+    assert len(digits) > 600
+    for digit in digits:
+        assert fold(digit).text == fold(f"¸{digit}").text[-1] == str(unicodedata.decimal(digit))
+
+
 @given(st.text())
+@example("¸೦")
 def test_folding_leads_back_to_the_letters_it_came_from(text: str) -> None:
     folded = fold(text)
     for at in range(len(folded.text)):

@@ -1,7 +1,7 @@
 """One form for all ways of writing the same letters, and the way back to where they stand in the text.
 
 NFKC with case folding (Unicode 3.13, toNFKC_Casefold): composed and decomposed letters, ligatures, full-width digits, ß
-and İ become alike, soft hyphens and joiners go. Most text keeps its length, and is then folded by C code alone.
+and İ become alike, soft hyphens and joiners go. Decimal digits of all scripts become 0 to 9. Most text keeps its length, and is then folded by C code alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ FILLER = "\ufffc"  # stands for what no pattern may see; neither a letter, nor a
 _MARKS = "\u0300-\u036f\u1160-\u11ff\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0\u3099\u309a\ufe20-\ufe2f"
 _DROPPED = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff"
 _CLUSTER = re.compile(rf"[^\x00-\x7f][{_MARKS}]*|[\x00-\x7f][{_MARKS}]+")
-_NOT_AS_IT_IS = re.compile(rf"[{_DROPPED}\u0307ıʼʻʹ′‛\u0660-\u0669\u06f0-\u06f9]")
+_ZEROS = (  # of the decimal digits in each script: the other nine follow
+    "\u0660\u06f0\u07c0\u0966\u09e6\u0a66\u0ae6\u0b66\u0be6\u0c66\u0ce6\u0d66\u0de6\u0e50\u0ed0\u0f20"
+    "\u1040\u1090\u17e0\u1810\u1946\u19d0\u1a80\u1a90\u1b50\u1bb0\u1c40\u1c50\ua620\ua8d0\ua900\ua9d0"
+    "\ua9f0\uaa50\uabf0\U000104a0\U00010d30\U00011066\U000110f0\U00011136\U000111d0\U000112f0\U00011450"
+    "\U000114d0\U00011650\U000116c0\U00011730\U000118e0\U00011950\U00011c50\U00011d50\U00011da0\U00011f50\U00016a60"
+    "\U00016ac0\U00016b50\U0001e140\U0001e2f0\U0001e4f0\U0001e950"
+)
+_DIGITS = "".join(f"{zero}-{chr(ord(zero) + 9)}" for zero in _ZEROS)
+_NOT_AS_IT_IS = re.compile(rf"[{_DROPPED}\u0307ıʼʻʹ′‛{_DIGITS}]")
 _APOSTROPHES = str.maketrans(dict.fromkeys("´ʼʻʹ′‛΄", "'"))  # NFKC makes a blank of some, a letter of others
 _DROP = re.compile(rf"[{_DROPPED}]|(?<=i)\u0307")
 
