@@ -1,4 +1,4 @@
-"""Measure 9: a check through Great Expectations, against importing it and asking the same by hand."""
+"""Measure 10: a check through Great Expectations, against importing it and asking the same by hand."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ def _ask(how: str, directory: str, address: str, today: date) -> tuple[int, ...]
     """Rows, past their period, held, due and remaining."""
     import psycopg
 
-    from lethe.checks.suite import SESSION, Asked, Question, Seen, check_store
+    from lethe.checks.suite import READING, Asked, Question, Seen, check_store
+    from lethe.discovery.look import discover
     from lethe.policy import load
 
     policy = load(Path(directory))
@@ -73,8 +74,9 @@ def _ask(how: str, directory: str, address: str, today: date) -> tuple[int, ...]
     if how == "ours":
         counts = check_store(Asked(policy, "calls", (rule,), today, GRACE), address).rules[0].counts
         assert counts is not None
+        discover(policy, "calls", address)  # with it, all that a task of the DAG asks of a store
         return counts.rows, counts.over, counts.kept["held"], counts.due, counts.remaining
-    with psycopg.connect(address, autocommit=True, options=SESSION.replace("pg_catalog", "public")) as connection:
+    with psycopg.connect(address, autocommit=True, options=READING.replace("pg_catalog", "public")) as connection:
         if how == "question":
             query = Question(policy, rule, today, GRACE, Seen.by(connection).type_of).sql()
             counts = Question.answered(connection.execute(query).fetchone() or ())

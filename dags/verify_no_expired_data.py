@@ -67,9 +67,7 @@ with DAG(
     },
 ):
     asked = [check.check.override(task_id=f"check_{store.replace('-', '_')}")(store) for store in policy.stores]
-    told = check.findings()
-    ended = [check.tell_sealing(), check.conclude()]
-    asked >> told >> ended
-    mailed = letters.letters()
+    told, mailed = check.findings(), letters.letters()
+    asked >> told >> check.tell_sealing()
     asked >> mailed
-    [*asked, mailed] >> ended[1]
+    [*asked, told, mailed] >> check.conclude()

@@ -7,8 +7,6 @@ verify_by_openssl(token, content, ca, folder)      a second opinion on a token
 
 from __future__ import annotations
 
-import os
-import shutil
 import ssl
 import subprocess
 from base64 import b64encode
@@ -21,11 +19,12 @@ from ipaddress import ip_address
 from pathlib import Path
 from threading import Thread
 
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from support import need
 
 SETTINGS = """
 [tsa]
@@ -68,7 +67,7 @@ class Authority:
 
 def make_authority(folder: Path, *, days: int = 365, digests: str = "sha256, sha384, sha512") -> Authority:
     """A new authority whose certificate holds until `days` from now, and which takes these digests."""
-    need_openssl()
+    need("openssl", "a time-stamp authority")
     folder.mkdir(parents=True, exist_ok=True)
     make_certificate(folder / "ca", "Fjordvik Time Root")
     make_certificate(folder / "tsa", "Fjordvik Time", issuer=folder / "ca", days=days, usage="TIME_STAMPING")
@@ -121,13 +120,6 @@ def verify_by_openssl(token: bytes, content: bytes, ca: Path, folder: Path) -> b
     (folder / "content").write_bytes(content)
     files = ["-in", str(folder / "token.tsr"), "-data", str(folder / "content"), "-CAfile", str(ca)]
     return _openssl("ts", "-verify", *files, check=False).returncode == 0
-
-
-def need_openssl() -> None:
-    """Skip where the program `openssl` is missing; fail in continuous integration, which has to have it."""
-    if shutil.which("openssl") is None:
-        give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        give_up("NOT TESTED: the program openssl is missing, and with it a time-stamp authority; apt install openssl")
 
 
 def _openssl(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from textwrap import dedent
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from demo.postgres import Postgres
@@ -55,6 +57,13 @@ def as_uri(conninfo: str) -> str:
         "conn_type": "postgres", "host": found.get("host"), "port": found.get("port"), "login": found.get("user"),
         "password": found.get("password"), "schema": found.get("dbname"),
     })  # fmt: skip
+
+
+def need(program: str, untested: str) -> None:
+    """Skip where a program is missing, saying what is not tested; fail in continuous integration, which has it."""
+    if shutil.which(program) is None:
+        give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        give_up(f"NOT TESTED: the program {program} is missing, and with it {untested}; apt install {program}")
 
 
 NOBODY = 65534

@@ -40,8 +40,9 @@ def look(lethe: Lethe, store: str, today: date, grace: int = GRACE) -> StoreChec
         into = discover(policy, store, lethe.address(store), known=before.columns if before is not None else None)
     except StoreError as error:
         return replace(found, before=before, problem=str(error))
-    columns = {table.place: tuple(table.names) for table in into.looked.inventory.tables}
-    return replace(found, before=before, gaps=into.findings, identity=replace(found.identity, columns=columns))
+    columns = {table.place: table.names for table in into.looked.inventory.tables}
+    identity, unread = replace(found.identity, columns=columns), frozenset(into.looked.unread)
+    return replace(found, before=before, gaps=into.findings, unread=unread, identity=identity)
 
 
 def remember(lethe: Lethe, store: str) -> None:

@@ -20,11 +20,19 @@ from lethe_airflow.sweep import lethe_at_work
 log = logging.getLogger("lethe")
 
 _WORDS = {
-    "en": ("Lethe: {} open", "What the daily checks hold against the stores, and you answer for:", "since {}",
-           "Told again each week while it is open. `lethe findings` lists all of them."),
-    "nb": ("Lethe: {} åpne funn", "Dette har de daglige kontrollene å utsette, og du har ansvaret for det:", "siden {}",
-           "Det meldes hver uke så lenge det er åpent. `lethe findings` viser alle."),
-}  # fmt: skip
+    "en": (
+        "Lethe: open findings ({})",
+        "What the daily checks hold against the stores, and you answer for:",
+        "since {}",
+        "Told again each week while it is open. `lethe findings` lists all of them.",
+    ),
+    "nb": (
+        "Lethe: åpne funn ({})",
+        "Dette har de daglige kontrollene å utsette, og du har ansvaret for det:",
+        "siden {}",
+        "Det meldes hver uke så lenge det er åpent. `lethe findings` viser alle.",
+    ),
+}
 
 
 def letter(known: Sequence[Known], lang: str) -> tuple[str, str]:

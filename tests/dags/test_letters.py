@@ -79,7 +79,7 @@ def test_it_says_what_where_and_since_when_and_no_value(send, mailbox: Mailbox) 
     send()
     (envelope,) = mailbox.taken
     message = message_from_bytes(envelope.content, policy=policy.default)
-    assert (envelope.rcpt_tos, message["Subject"]) == ([OFFICER], "Lethe: 1 åpne funn")
+    assert (envelope.rcpt_tos, message["Subject"]) == ([OFFICER], "Lethe: åpne funn (1)")
     text = message.get_body().get_content()
     opened = send.lethe.state.findings.known()[0].opened_at.date()
     assert f"alarm: crm: ex-customers: utløpte opplysninger finnes fortsatt (58 rows), siden {opened}" in text

@@ -5,9 +5,23 @@ from pathlib import Path
 
 import pytest
 
+from demo.generate import STORES
+from demo.postgres import ADMIN, Postgres
 from filled_estate import Bench, read_unbounded
 from random_estate import SCHEMA
 from support import Database
+
+
+@pytest.fixture(scope="module")
+def demo_stores(server: Postgres) -> Iterator[dict[str, str]]:
+    """Empty databases for the demo's stores: the administrator's addresses."""
+    names = {store: f"demo_{store.replace('-', '_')}" for store in STORES}
+    with server.admin() as admin:
+        for name in names.values():
+            admin.execute(f"CREATE DATABASE {name} STRATEGY file_copy")
+        yield {store: server.conninfo(name, ADMIN, "admin") for store, name in names.items()}
+        for name in names.values():
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

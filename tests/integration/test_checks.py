@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from faults import ACTIVITY, NOW, SCHEMA, act, approved
+from lethe import checking
 from lethe.checks.result import StoreChecked
 from lethe.cli import main
 from lethe.run import Lethe
@@ -35,6 +36,36 @@ def test_what_remains_is_found_and_what_is_due_since_yesterday_is_due(lethe: Let
     assert (found.counts.due, found.counts.remaining) == (0, 60)
     act(lethe, approved(lethe))
     assert check(lethe).is_clean
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("DELETE FROM customer", "ex-customers: BLIND: found 0 rows, expected at least 1; 0 of 0 rows over"),
+        (
+            "ALTER TABLE customer ADD shoe text",
+            "WARNING: public.customer: its columns are not those it had (columns",
+        ),
+        (
+            "CREATE TABLE patient (email text)",
+            "NOT COVERED by the policy: 1 closed, 1 personal; see `lethe discover",
+        ),
+        ("ANALYZE customer; DELETE FROM customer WHERE id < 61", "statistics keep 57 dates of rows that are gone"),
+    ],
+)
+def test_the_command_tells_why_it_does_not_end_well(lethe: Lethe, monkeypatch, change: str, line: str) -> None:
+    for name in ("crm", "lethe_state"):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", as_uri(lethe.addresses[name]))
+    checking.remember(lethe, "crm")
+    lethe.database.run(change)
+    words = ["check", "--now", "2025-03-01", "--policy", str(lethe.policy_dir)]
+    said = CliRunner().invoke(main, words)
+    assert said.exit_code == 1
+    assert line in said.output
+    lethe.addresses["crm"] = "host=127.0.0.1 port=1 connect_timeout=1"
+    monkeypatch.setenv("AIRFLOW_CONN_CRM", as_uri(lethe.addresses["crm"]))
+    said = CliRunner().invoke(main, words)
+    assert (said.exit_code, said.output.startswith("crm\n  unknown: store crm: no connection")) == (5, True)
 
 
 def test_a_store_that_is_down_is_unknown(lethe: Lethe) -> None:

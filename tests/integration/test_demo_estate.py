@@ -2,16 +2,14 @@
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from demo.estate_setup import lay_documents
-from demo.generate import STORES, build, plant_holds
+from demo.generate import build, plant_holds
 from demo.planted import CASES, HOLDS, TODAY
-from demo.postgres import ADMIN, Postgres
 from demo.truth import Estate, check, expected, load, save, snapshot
 from lethe.checks.result import Checked
 from lethe.model import Policy
@@ -106,14 +104,8 @@ SWEEP = {
 
 
 @pytest.fixture(scope="module")
-def conninfo(server: Postgres) -> Iterator[dict[str, str]]:
-    names = {store: f"demo_{store.replace('-', '_')}" for store in STORES}
-    with server.admin() as admin:
-        for name in names.values():
-            admin.execute(f"CREATE DATABASE {name} STRATEGY file_copy")
-        yield {store: server.conninfo(name, ADMIN, "admin") for store, name in names.items()}
-        for name in names.values():
-            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+def conninfo(demo_stores: dict[str, str]) -> dict[str, str]:
+    return demo_stores
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,14 @@
 """The demo estate as the shipped policy has it: nothing in it is uncovered, and taking a line out shows."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from demo.generate import STORES, build
-from demo.postgres import ADMIN, Postgres
+from demo.postgres import Postgres
 from lethe.discovery.look import Discovered, discover
 from lethe.model import Policy
 from lethe.policy import load
@@ -19,20 +19,12 @@ SHIPPED = Path(__file__).parents[2] / "include" / "policy"
 
 
 @pytest.fixture(scope="module")
-def conninfo(server: Postgres) -> Iterator[dict[str, str]]:
-    names = {store: f"discovery_{store.replace('-', '_')}" for store in STORES}
-    with server.admin() as admin:
-        for name in names.values():
-            admin.execute(f"CREATE DATABASE {name} STRATEGY file_copy")
-    where = {store: server.conninfo(name, ADMIN, "admin") for store, name in names.items()}
-    build(where)
-    for each in where.values():
+def conninfo(demo_stores: dict[str, str]) -> dict[str, str]:
+    build(demo_stores)
+    for each in demo_stores.values():
         with psycopg.connect(each) as connection:
             connection.execute(script("store"))
-    yield where
-    with server.admin() as admin:
-        for name in names.values():
-            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    return demo_stores
 
 
 @pytest.fixture(scope="module")
@@ -91,5 +83,5 @@ def test_the_daily_check_may_read_all_of_it(policy: Policy, conninfo: dict[str, 
     for store, admin in conninfo.items():
         with psycopg.connect(admin) as connection:
             connection.execute(grants(policy, policy.stores[store]))
-        worker = server.conninfo(f"discovery_{store.replace('-', '_')}", "lethe_worker", "worker")
+        worker = server.conninfo(conninfo_to_dict(admin)["dbname"], "lethe_worker", "worker")
         assert discover(policy, store, worker).findings == (), store

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from faults import ACTIVITY, DATASET, NOW, SCHEMA, act, approved
 from lethe import checking
+from lethe.checks import sight
 from lethe.cli import main
 from lethe.errors import StoreUnreachable
 from lethe.findings import Changed
@@ -213,6 +214,30 @@ def test_statistics_that_keep_dates_of_rows_that_are_gone(lethe: Lethe) -> None:
     assert opened.detail == "57 dates; ANALYZE the table"  # of 60, less those of the last days
     lethe.database.run("ANALYZE customer")
     assert [each.kind for each in checked(lethe).gone] == ["statistics"]
+
+
+def test_statistics_that_cannot_be_read_leave_open_what_was(lethe: Lethe, monkeypatch: pytest.MonkeyPatch) -> None:
+    lethe.database.run("ANALYZE customer")
+    act(lethe, approved(lethe))
+    assert [each.kind for each in checked(lethe).opened] == ["statistics"]
+    with monkeypatch.context() as context:
+        context.setattr(sight, "KEPT", "SELECT 1 / 0")
+        assert checked(lethe) == Changed((), ())
+
+
+def test_a_table_that_does_not_let_itself_be_read_keeps_its_finding(swept: Lethe) -> None:
+    """By its values it was personal data; without them it would be another thing, or none."""
+    swept.database.run("""
+        CREATE TABLE odd (a text); GRANT SELECT ON odd TO lethe_worker;
+        INSERT INTO odd SELECT 'p' || n || '@firma.example' FROM generate_series(1, 30) n
+    """)
+    (opened,) = checked(swept).opened
+    assert (opened.kind, opened.subject) == ("personal", "public.odd")
+    with swept.database.connect() as locking, locking.transaction():
+        locking.execute("LOCK TABLE odd")
+        changed = checked(swept)
+    assert changed.gone == ()
+    assert {(each.kind, each.subject) for each in changed.opened} >= {("unknown", "public.odd")}
 
 
 def test_statistics_may_be_accepted(lethe: Lethe) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from faults import ACTIVITY, NOW, SCHEMA
 from lethe import checking
-from lethe.checks import questions
+from lethe.checks import questions, trial
 from lethe.checks.result import Checked
 from lethe.checks.trial import Tried
 from lethe.model import Period
@@ -63,7 +63,7 @@ def test_a_question_that_is_blind_for_holds_is_found(lethe: Lethe, monkeypatch: 
     monkeypatch.setattr(questions._Compiler, "protected", blind)
     assert asked(lethe).trial == Tried("missed", "a row on hold is not seen as such")
     found = checking.look(lethe, "crm", NOW.date())
-    assert ("canary-missed", "ex-customers") in {(each.kind, each.subject) for each in found.findings}
+    assert ("trial-missed", "ex-customers") in {(each.kind, each.subject) for each in found.findings}
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ CREATE TRIGGER loud BEFORE INSERT ON customer FOR EACH ROW EXECUTE FUNCTION loud
         ("DELETE FROM customer", "the table is empty"),
         ("CREATE UNIQUE INDEX ON customer (name)", "UniqueViolation (23505) on table customer"),
         ("ALTER TABLE customer ADD CHECK (ended_on > '2023-06-01')", "CheckViolation"),
-        ("UPDATE customer SET id = 9223372036854775807 WHERE id = 1", "NumericValueOutOfRange"),
+        ("UPDATE customer SET id = -9223372036854775808 WHERE id = 1", "NumericValueOutOfRange"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_tried_is_said_and_no_finding(lethe: Lethe, statements: str, why: str) -> None:
@@ -104,12 +104,44 @@ def test_what_cannot_be_tried_is_said_and_no_finding(lethe: Lethe, statements: s
     assert found.trial.state == "untried"
     assert why in found.trial.why
     assert "Kunde" not in found.trial.why
-    assert not [each for each in checking.look(lethe, "crm", NOW.date()).findings if each.kind.startswith("canary")]
+    assert not [each for each in checking.look(lethe, "crm", NOW.date()).findings if each.kind.startswith("trial")]
 
 
 def test_where_everything_is_kept_nothing_can_be_said(lethe: Lethe) -> None:
     lethe.database.run("INSERT INTO lethe.hold VALUES ('rule:ex-customers', '', 'held')")
     assert asked(lethe).trial == Tried("untried", "something else keeps each of the rows that were copied")
+
+
+def test_the_new_keys_are_none_that_a_sequence_would_give_meanwhile(lethe: Lethe, monkeypatch) -> None:
+    """An application that inserts while a trial is open does not wait for it."""
+    ask, met = trial._Trial._ask, []
+
+    def meanwhile(self, key: str):
+        if not met:
+            met.append(key)
+            lethe.database.run("SET lock_timeout = '1s'; INSERT INTO customer SELECT max(id) + 1, 'Ola' FROM customer")
+        return ask(self, key)
+
+    monkeypatch.setattr(trial._Trial, "_ask", meanwhile)
+    assert asked(lethe).trial == Tried("seen")
+    assert met
+    assert lethe.database.one("SELECT count(*) FROM customer WHERE name = 'Ola' AND id = 101") == 1
+
+
+def test_a_connection_that_is_lost_leaves_it_untried_and_nothing_behind(lethe: Lethe, monkeypatch) -> None:
+    before = lethe.database.rows(EVERYTHING)
+    put = trial._Trial._put
+
+    def cut(self, *given):
+        key = put(self, *given)
+        lethe.database.run(f"SELECT pg_terminate_backend({self.conn.info.backend_pid})")
+        return key
+
+    monkeypatch.setattr(trial._Trial, "_put", cut)
+    found = asked(lethe)
+    assert (found.state, found.trial.state) == ("remaining", "untried")
+    assert "the connection to the server was lost" in found.trial.why
+    assert lethe.database.rows(EVERYTHING) == before
 
 
 def test_a_key_of_several_columns_is_not_tried(open_lethe) -> None:
@@ -127,8 +159,8 @@ def test_a_finding_stays_while_it_cannot_be_tried(lethe: Lethe, monkeypatch: pyt
 
     with monkeypatch.context() as context:
         context.setattr(questions._Compiler, "protected", lambda *_: questions.FALSE)
-        assert check("a") == {"remaining", "canary-missed"}
+        assert check("a") == {"remaining", "trial-missed"}
     lethe.database.run("REVOKE INSERT ON customer FROM lethe_worker")
-    assert check("b") == {"remaining", "canary-missed"}
+    assert check("b") == {"remaining", "trial-missed"}
     lethe.database.run(MAY)
     assert check("c") == {"remaining"}

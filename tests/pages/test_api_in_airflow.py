@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import httpx
 import pytest
 
 from demo.environment import ROOT
+from support import need
 
 KEY = "planted-key-of-a-person-4711"
 WANTED = {
@@ -120,8 +120,8 @@ def test_it_says_where_it_is(clients: dict[str, httpx.Client]) -> None:
 
 
 @pytest.mark.system
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is missing: the handbook's examples are not run")
 def test_the_handbooks_examples_work(web, tmp_path: Path) -> None:
+    need("curl", "the handbook's examples")
     (tmp_path / "token").write_text(f"Authorization: Bearer {web.token('officer')}\n")
     (tmp_path / ".curlrc").write_text("silent\nfail\n")
     handbook = (ROOT / "docs" / "privacy-officer.md").read_text("utf-8").replace("2026-", "2999-")

@@ -54,7 +54,7 @@ def company(new_database: Callable[..., Database], tmp_path: Path) -> Iterator[t
         yield worker, officer
 
 
-def days(company: tuple[Lethe, Lethe], number: int) -> int:
+def days(company: tuple[Lethe, Lethe], count: int) -> int:
     """Sweep and check on each of so many days; how many rows went."""
     worker, officer = company
     rules = sorted(worker.policy.rules.values(), key=lambda rule: rule.order or 0)
@@ -62,10 +62,10 @@ def days(company: tuple[Lethe, Lethe], number: int) -> int:
         if rule.assumption is not None:
             officer.confirm(rule.name)
     gone = 0
-    for day in range(number):
+    for day in range(count):
         now = datetime.combine(TODAY + timedelta(days=day), time(3), UTC)
-        for rule in rules:
-            run = f"{day:016x}{abs(hash(rule.name)) % 16**16:016x}"
+        for number, rule in enumerate(rules):
+            run = f"{day:016x}{number:016x}"
             plan = worker.plan(rule.name, now, run)
             state = worker.gate(plan.digest).state
             if state == "nothing":

@@ -24,10 +24,7 @@ KINDS = {
     "remaining": Kind("alarm", "{}: expired data remains", "{}: utløpte opplysninger finnes fortsatt"),
     "blind": Kind("alarm", "{}: the check sees too little to prove anything", "{}: kontrollen ser for lite"),
     "unknown": Kind("warning", "{}: could not be asked", "{}: kunne ikke kontrolleres"),
-    # canaries; the subject is a rule
-    "canary-lives": Kind("alarm", "{}: a canary that was due is still there", "{}: en forfalt prøverad er der ennå"),
-    "canary-died": Kind("alarm", "{}: a canary that must stay is gone", "{}: en prøverad som skulle bli, er borte"),
-    "canary-missed": Kind("alarm", "{}: the check does not see what it should", "{}: kontrollen ser ikke prøveradene"),
+    "trial-missed": Kind("alarm", "{}: the check does not see what it should", "{}: kontrollen ser ikke det den skal"),
     # whether it is the database, and the table, that was meant; the subject is a store or a table
     "another-database": Kind("alarm", "{}: answers from another database", "{}: svarer fra en annen database"),
     "another-table": Kind("alarm", "{}: another table bears the name", "{}: en annen tabell har navnet"),

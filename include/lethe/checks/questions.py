@@ -39,6 +39,8 @@ from lethe.reach import datasets_of
 TypeOf = Callable[[Dataset, str], str]
 """The type of a dataset's column, in the words of information_schema."""
 
+SESSION = "-c timezone=UTC -c datestyle=ISO -c search_path=pg_catalog -c row_security=off -c jit=off"
+"""How questions are asked; rows that row-level security hides are refused, not left out."""
 FALSE = SQL("false")
 REASONS = ("unselected", "done", "held", "restricted", "floor", "needed")
 """What can keep a row whose period is over, in the order in which a row is counted under the first that holds."""

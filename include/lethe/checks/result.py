@@ -28,8 +28,8 @@ class Checked:
     state: Literal["clean", "remaining", "blind", "unconfirmed", "unknown"]
     counts: Counts | None = None
     problem: str = ""
-    stale: int = 0
-    """How many dates of rows that are gone the server's statistics keep."""
+    stale: int | None = None
+    """How many dates of rows that are gone the server's statistics keep; None where that could not be asked."""
     trial: Tried | None = None
     """Whether the question told rows apart that were put in and rolled back; None where it was not asked at all."""
 
@@ -52,6 +52,8 @@ class StoreChecked:
     """Who was to answer; None when nobody ever did."""
     gaps: tuple[Finding, ...] | None = None
     """What the store holds and the policy does not name; None when nobody could look."""
+    unread: frozenset[str] = frozenset()
+    """The tables that did not let themselves be looked into."""
     problem: str = ""
     """Why the store as a whole could not be asked, or not be looked into."""
 
@@ -85,7 +87,7 @@ class StoreChecked:
         """What else is told of rules, whatever remains."""
         for each in self.rules:
             if each.trial is not None and each.trial.state == "missed":
-                yield Finding(self.store, "canary-missed", each.rule, each.trial.why)
+                yield Finding(self.store, "trial-missed", each.rule, each.trial.why)
             if each.stale:
                 yield Finding(self.store, "statistics", each.rule, f"{each.stale} dates; ANALYZE the table")
 
@@ -95,10 +97,12 @@ class StoreChecked:
             return True
         rule = next((each for each in self.rules if each.rule == finding.subject), None)
         if rule is None and finding.kind not in IDENTITY:
-            return self.gaps is None
+            return self.gaps is None or any(f"{finding.subject}.".startswith(f"{table}.") for table in self.unread)
         if rule is None or rule.state == "unknown":
             return rule is not None
-        return finding.kind == "canary-missed" and rule.trial is not None and rule.trial.state == "untried"
+        if finding.kind == "statistics":
+            return rule.stale is None
+        return finding.kind == "trial-missed" and rule.trial is not None and rule.trial.state == "untried"
 
     @property
     def is_clean(self) -> bool:

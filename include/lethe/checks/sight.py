@@ -62,7 +62,7 @@ def unseen(counts: Counts, rows: int, dated: float, newest: str | None) -> Itera
         yield f"found no date of the last {newest}, expected one"
 
 
-def stale(conn: Any, question: Question) -> int:
+def kept_by_statistics(conn: Any, question: Question) -> int:
     """How many dates over the rule's period the statistics of its clock keep that are in no row any more.
 
     The server samples all columns at once: where it keeps the dates of deleted rows, it keeps their names as well.

@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -30,10 +31,10 @@ from psycopg.conninfo import conninfo_to_dict
 
 from lethe import sentences
 from lethe.checks.identity import Identity
-from lethe.checks.questions import Counts, Question
+from lethe.checks.questions import SESSION, Counts, Question
 from lethe.checks.result import Checked, StoreChecked
-from lethe.checks.sight import Seen, stale, unseen
-from lethe.checks.trial import Tried, trial
+from lethe.checks.sight import Seen, kept_by_statistics, unseen
+from lethe.checks.trial import trial
 from lethe.errors import SchemaMismatch
 from lethe.model import Dataset, Policy, Rule
 from lethe.stores.postgres.connection import tell
@@ -42,11 +43,8 @@ logging.getLogger("great_expectations").setLevel(logging.WARNING)  # what it loa
 
 _ALONE = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">"""
 
-SESSION = (
-    "-c timezone=UTC -c datestyle=ISO -c search_path=pg_catalog -c row_security=off -c jit=off"
-    " -c default_transaction_read_only=on -c statement_timeout=1h"
-)
-"""A check changes nothing, and rows that row-level security hides are refused, not left out."""
+READING = f"{SESSION} -c default_transaction_read_only=on -c statement_timeout=1h"
+"""A check changes nothing."""
 
 
 class Answer(TableMetricProvider):
@@ -95,8 +93,9 @@ class _OfRule(BatchExpectation):
         success, result = self._judge(Question.answered(tuple(answer["row"])))
         return {"success": success, "result": result}
 
+    @abstractmethod
     def _judge(self, counts: Counts) -> tuple[bool, dict[str, Any]]:
-        raise NotImplementedError
+        """Whether the answer is as it is expected to be, and what Great Expectations tells of it."""
 
 
 class ExpectNothingExpiredToRemain(_OfRule):
@@ -135,6 +134,10 @@ class Asked:
     grace: int = 1
     unconfirmed: frozenset[str] = frozenset()
 
+    def question(self, rule: Rule, session: Seen) -> Question:
+        """What is asked about one of the rules."""
+        return Question(self.policy, rule, self.today, self.grace, session.type_of)
+
 
 def _datasets(asked: Asked) -> Iterator[Dataset]:
     """The datasets of the store, whether or not a rule is about them."""
@@ -156,24 +159,25 @@ def check_store(asked: Asked, conninfo: str) -> StoreChecked:
     """Ask a store about its rules; what cannot be asked is unknown, never clean. Changes nothing."""
     store, unknown = asked.store, list[Checked]()
     try:
-        with psycopg.connect(conninfo, autocommit=True, connect_timeout=10, options=SESSION) as conn:
+        with psycopg.connect(conninfo, autocommit=True, connect_timeout=10, options=READING) as conn:
             session = Seen.by(conn)
             identity = Identity.of(conn, sorted({d.place for d in _datasets(asked)}), marked=bool(asked.rules))
+            stale = dict(_stale(asked, conn, session))
     except psycopg.Error as error:
         problem = str(tell(store, error))
         nothing = (Checked(rule.name, "unknown", problem=problem) for rule in asked.rules)
         return StoreChecked(store, asked.today, tuple(nothing), grace=asked.grace, problem=problem)
     expected, questions = list[_OfRule](), list[Question]()
     for rule in asked.rules:
+        question = asked.question(rule, session)
         try:
-            questions.append(Question(asked.policy, rule, asked.today, asked.grace, session.type_of))
-            question = questions[-1].sql()
+            query = question.sql()
         except SchemaMismatch as error:
-            questions.pop()
             unknown.append(Checked(rule.name, "unknown", problem=str(error)))
             continue
+        questions.append(question)
         confirmed = rule.name not in asked.unconfirmed
-        about: dict[str, Any] = {"rule": rule.name, "store": store, "question": question}
+        about: dict[str, Any] = {"rule": rule.name, "store": store, "question": query}
         least, newest = rule.expect, rule.expect.newest
         expected += [
             ExpectNothingExpiredToRemain(**about, confirmed=confirmed, description=_words(rule, asked.policy)),
@@ -188,31 +192,31 @@ def check_store(asked: Asked, conninfo: str) -> StoreChecked:
     validated = _validated(store, conninfo, expected) if expected else None
     document: dict[str, Any] = validated.to_json_dict() if validated else {}  # type: ignore[no-untyped-call]
     found = document.get("results", ())
-    tried, kept = dict(trial(conninfo, store, questions)), dict(_stale(asked, conninfo, questions))
-    answered = (_checked(remains, seen, tried, kept) for remains, seen in zip(found[::2], found[1::2], strict=True))
+    tried = dict(trial(conninfo, store, questions))
+    answered = (
+        replace(each, stale=stale.get(each.rule), trial=tried[each.rule])
+        for each in (_checked(remains, seen) for remains, seen in zip(found[::2], found[1::2], strict=True))
+    )
     page = _page(validated) if validated else ""
     return StoreChecked(store, asked.today, (*answered, *unknown), document, page, asked.grace, identity)
 
 
-def _stale(asked: Asked, conninfo: str, questions: list[Question]) -> Iterator[tuple[str, int]]:
-    """What statistics keep of rows that are gone, unless the policy accepts it; nothing where it cannot be asked."""
+def _stale(asked: Asked, conn: psycopg.Connection, session: Seen) -> Iterator[tuple[str, int]]:
+    """What statistics keep of rows that are gone, unless the policy accepts it; without what could not be asked."""
     accepted = asked.policy.stores[asked.store].accepted
-    with (
-        suppress(psycopg.Error),
-        psycopg.connect(conninfo, autocommit=True, connect_timeout=10, options=SESSION) as conn,
-    ):
-        for question in questions:
-            name = question.rule.name
-            if f"statistics {name}" not in accepted and name not in asked.unconfirmed:
-                with suppress(psycopg.Error):
-                    yield name, stale(conn, question)
+    for rule in asked.rules:
+        if f"statistics {rule.name}" in accepted or rule.name in asked.unconfirmed:
+            yield rule.name, 0
+            continue
+        with suppress(psycopg.Error, SchemaMismatch):
+            yield rule.name, kept_by_statistics(conn, asked.question(rule, session))
 
 
 def _validated(store: str, conninfo: str, expected: list[_OfRule]) -> ExpectationSuiteValidationResult:
     """The validation as Great Expectations tells it."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}  # type: ignore[assignment]
-    session = {**conninfo_to_dict(conninfo), "options": SESSION, "autocommit": True}
+    session = {**conninfo_to_dict(conninfo), "options": READING, "autocommit": True}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=GxDatasourceWarning)  # its own kind for PostgreSQL wants psycopg 2
         source = context.data_sources.add_sql(
@@ -236,15 +240,15 @@ def _page(validated: ExpectationSuiteValidationResult) -> str:
     return page.replace("<head>", f"<head>\n{_ALONE}", 1)
 
 
-def _checked(remains: dict[str, Any], seen: dict[str, Any], tried: dict[str, Tried], kept: dict[str, int]) -> Checked:
+def _checked(remains: dict[str, Any], seen: dict[str, Any]) -> Checked:
     """What the two expectations of one rule come to."""
     asked, details = remains["expectation_config"]["kwargs"], remains["result"].get("details")
     if details is None or "problem" in details:
         raised = "Great Expectations could not ask; run again"
         return Checked(asked["rule"], "unknown", problem=details["problem"] if details else raised)
-    counts, trial, stays = Counts(**details), tried[asked["rule"]], kept.get(asked["rule"], 0)
+    counts = Counts(**details)
     if counts.remaining and asked["confirmed"]:
-        return Checked(asked["rule"], "remaining", counts, stale=stays, trial=trial)
+        return Checked(asked["rule"], "remaining", counts)
     if not seen["success"]:
-        return Checked(asked["rule"], "blind", counts, seen["result"]["observed_value"], stays, trial)
-    return Checked(asked["rule"], "unconfirmed" if counts.remaining else "clean", counts, stale=stays, trial=trial)
+        return Checked(asked["rule"], "blind", counts, seen["result"]["observed_value"])
+    return Checked(asked["rule"], "unconfirmed" if counts.remaining else "clean", counts)

@@ -11,6 +11,7 @@ which never sees them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Literal, NamedTuple
@@ -20,13 +21,10 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 from psycopg.sql import Literal as Value
 
-from lethe.checks.questions import Counts, Question
+from lethe.checks.questions import SESSION, Counts, Question
 from lethe.stores.postgres.connection import tell
 
-SESSION = (
-    "-c timezone=UTC -c datestyle=ISO -c search_path=pg_catalog -c row_security=off -c jit=off"
-    " -c lock_timeout=2s -c statement_timeout=1min -c idle_in_transaction_session_timeout=2min"
-)
+WRITING = f"{SESSION} -c lock_timeout=2s -c statement_timeout=1min -c idle_in_transaction_session_timeout=2min"
 _LONG = timedelta(days=400)
 """More than any rounding of a date: a fiscal year and a month."""
 _NUMBERS = ("smallint", "integer", "bigint", "numeric")
@@ -56,11 +54,11 @@ class _Untried(Exception):
 def trial(conninfo: str, store: str, questions: list[Question]) -> Iterator[tuple[str, Tried]]:
     """Each question's rule with what became of it. All is rolled back, and nobody else ever sees it."""
     try:
-        conn = psycopg.connect(conninfo, connect_timeout=10, options=SESSION)
+        conn = psycopg.connect(conninfo, connect_timeout=10, options=WRITING)
     except psycopg.Error as error:
         yield from ((question.rule.name, Tried("untried", str(tell(store, error)))) for question in questions)
         return
-    with conn:
+    with closing(conn):  # and not `with conn`, which would commit
         for question in questions:
             yield question.rule.name, _tried(conn, store, question)
 
@@ -73,7 +71,8 @@ def _tried(conn: psycopg.Connection[Any], store: str, question: Question) -> Tri
     except psycopg.Error as error:
         return Tried("untried", str(tell(store, error, question.rule.name)))
     finally:
-        conn.rollback()
+        with suppress(psycopg.Error):  # a connection that was lost has rolled back
+            conn.rollback()
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,8 @@ class _Trial:
             return f"lethe-{uuid4().hex}"
         if kind not in _NUMBERS:
             raise _Untried(f"no new key of the type {kind} can be made up")
-        asked = SQL("SELECT greatest(max({}), 0) + 1 FROM {}").format(Identifier(key), self._table)
+        # below zero, where no sequence counts: an application that inserted the same key would wait for us
+        asked = SQL("SELECT least(min({}), 0) - 1 FROM {}").format(Identifier(key), self._table)
         found = self.conn.execute(asked).fetchone()
         assert found is not None
         return str(found[0])

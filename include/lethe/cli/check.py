@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import date, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import click
 
 from lethe import checking
+from lethe.checks.finding import IDENTITY
 from lethe.checks.result import Checked, StoreChecked
 from lethe.checks.trial import Tried
 from lethe.cli.options import moment_of, now_option, one_of, open_lethe
@@ -60,14 +62,26 @@ def check(
             if pages is not None:
                 checking.keep_page(found[-1], pages)
             if not as_json:
-                lines = [store, *(f"  {_as_line(each)}" for each in found[-1].rules), f"  {_covered(found[-1])}"]
-                click.echo("\n".join(lines))
+                click.echo("\n  ".join([store, *_lines(found[-1])]))
     if as_json:
         click.echo(json.dumps([_as_json(each) for each in found], indent=2, default=str))
     if not all(each.is_known for each in found):
         raise SystemExit(5)
     if not all(each.is_clean for each in found):
         raise SystemExit(1)
+
+
+def _lines(found: StoreChecked) -> Iterator[str]:
+    if found.identity is None:
+        yield f"unknown: {found.problem}"
+        return
+    yield from (
+        f"{each.severity.upper()}: {each.words('en')} ({each.detail})"
+        for each in found.findings
+        if each.kind in IDENTITY
+    )
+    yield from map(_as_line, found.rules)
+    yield _covered(found)
 
 
 def _as_line(found: Checked) -> str:
@@ -77,10 +91,14 @@ def _as_line(found: Checked) -> str:
     kept = ", ".join(f"{rows} {reason}" for reason, rows in counts.kept.items() if rows)
     over = f"{counts.over} of {counts.rows} rows over their period" + (f" ({kept})" if kept else "")
     due = f", {counts.due} due since the last sweep" if counts.due else ""
-    left = (
-        f"{counts.remaining} REMAIN" if found.state == "remaining" else f"{counts.remaining} wait for a person's word"
-    )
-    return f"{found.rule}: {'clean' if found.state == 'clean' else left}; {over}{due}{_tried(found.trial)}"
+    state = {
+        "clean": "clean",
+        "remaining": f"{counts.remaining} REMAIN",
+        "blind": f"BLIND: {found.problem}",
+        "unconfirmed": f"{counts.remaining} wait for a person's word",
+    }[found.state]
+    stale = f"; statistics keep {found.stale} dates of rows that are gone: ANALYZE the table" if found.stale else ""
+    return f"{found.rule}: {state}; {over}{due}{stale}{_tried(found.trial)}"
 
 
 def _tried(trial: Tried | None) -> str:
@@ -108,5 +126,5 @@ def _as_json(found: StoreChecked) -> dict[str, Any]:
         }
         for each in found.rules
     ]
-    gaps = [asdict(each) for each in found.gaps] if found.gaps is not None else None
-    return {"store": found.store, "today": found.today, "clean": found.is_clean, "rules": rules, "gaps": gaps}
+    findings = [{**asdict(each), "severity": each.severity} for each in found.findings]
+    return {"store": found.store, "today": found.today, "clean": found.is_clean, "rules": rules, "findings": findings}

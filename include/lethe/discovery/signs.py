@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
 from lethe.discovery.inventory import Column, Table
-from lethe.discovery.words import is_neutral, is_of_people, names, sections_of, without_qualifiers, words
+from lethe.discovery.words import is_neutral, is_of_people, names, says_whose, sections_of, without_qualifiers, words
 
 SURE = 0.5
 """From here on a column looks like personal data."""
@@ -25,11 +24,6 @@ _KINDS = {"text": "t", "number": "n", "json": "j", "boolean": "l", "uuid": "u", 
 WHO = ("user.name", "user.contact.email", "user.contact.phone_number", "user.government_id", "user.account.username")
 """Categories that tell who somebody is: a table with such a column is a table of people."""
 _COMMENT = 0.6  # a comment may be about anything
-
-
-_SOMEBODYS = re.compile(
-    r"(.*_)?(user|member|customer|contact|profile|patient|employee|person|bruker|kunde|ansatt)_(id|name)"
-)
 
 
 class Sign(NamedTuple):
@@ -63,7 +57,7 @@ def _told_by(categories: set[str], table: Table) -> Iterator[str]:
     """The sections of names that a table's other columns tell of."""
     if any(category.startswith("user.contact.address") for category in categories):
         yield "in_address"
-    if any(_SOMEBODYS.fullmatch("_".join(words(column.name))) for column in table.columns):
+    if any(says_whose(column.name) for column in table.columns):
         yield "of_somebody"
 
 

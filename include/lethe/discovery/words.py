@@ -90,6 +90,12 @@ def _row(head: str, patterns: tuple[str, ...], lists: dict[str, tuple[str, ...]]
     return Row(category, float(alone), float(among_people), kinds, re.compile(f"(?:.*_)?(?:{text})s?"))
 
 
+def says_whose(column: str) -> bool:
+    """Whether a column's name says whose the row is: customer_id, user_name; not created_by_id."""
+    parts = words(column)
+    return len(parts) > 1 and parts[-1] in ("id", "name") and parts[-2] in names().lists["whose"]
+
+
 def sections_of(table: str) -> frozenset[str]:
     """The sections whose words stand in a table's name."""
     parts, lists = words(table), names().lists
