@@ -1,8 +1,8 @@
 """One form for all ways of writing the same letters, and the way back to where they stand in the text.
 
 NFKC with case folding (Unicode 3.13, toNFKC_Casefold): composed and decomposed letters, ligatures, full-width digits, ß
-and İ become alike, soft hyphens and joiners go. Decimal digits of all scripts become 0 to 9. Most text keeps its length,
-and is then folded by C code alone.
+and İ become alike, soft hyphens and joiners go. Decimal digits of all scripts become 0 to 9. Most text keeps its
+length, and is then folded by C code alone.
 """
 
 from __future__ import annotations
