@@ -5,10 +5,12 @@ from collections.abc import Callable
 
 import pytest
 from click.testing import CliRunner, Result
+from psycopg.sql import SQL
 
 from demo.postgres import Postgres
 from faults import ACTIVITY, DATASET, RULE, SCHEMA
 from lethe.cli import main
+from lethe.discovery import sample
 from lethe.discovery.look import Discovered, discover, look
 from lethe.errors import StoreUnreachable
 from lethe.run import Lethe
@@ -140,6 +142,15 @@ def test_a_database_without_an_encoding_is_read(lethe: Lethe, server: Postgres) 
     finally:
         with server.admin() as admin:
             admin.execute(f"DROP DATABASE {name}")
+
+
+def test_a_look_into_the_rows_cannot_write(lethe: Lethe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a query calls, a type's own function say, as a user who may do anything."""
+    monkeypatch.setattr(sample, "_query", lambda *_: SQL("INSERT INTO customer VALUES (1000) RETURNING id"))
+    with lethe.database.connect() as connection:
+        looked = look(connection, "crm")
+    assert "ReadOnlySqlTransaction" in looked.unread["public.customer"].why
+    assert lethe.database.one("SELECT count(*) FROM customer") == 100
 
 
 def test_a_closed_table_is_a_finding_and_the_rest_is_read(lethe: Lethe) -> None:

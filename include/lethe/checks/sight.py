@@ -71,7 +71,7 @@ def kept_by_statistics(conn: Any, question: Question) -> int:
     column, table = rule.clock.at.column, Identifier(dataset.schema, dataset.table)
     kind = question.type_of(dataset, column) if not rule.clock.at.path else ""
     if not isinstance(rule.action, Delete) or kind not in DATED:
-        return 0
+        return 0  # what is anonymised keeps its date
     kept = SQL(KEPT).format(
         kind=SQL(kind),
         name=Literal(table.as_string()),
