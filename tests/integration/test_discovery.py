@@ -146,7 +146,7 @@ def test_a_database_without_an_encoding_is_read(lethe: Lethe, server: Postgres) 
 
 def test_a_look_into_the_rows_cannot_write(lethe: Lethe, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a query calls, a type's own function say, as a user who may do anything."""
-    monkeypatch.setattr(sample, "_query", lambda *_: SQL("INSERT INTO customer VALUES (1000) RETURNING id"))
+    monkeypatch.setattr(sample, "_query", lambda *_: SQL("INSERT INTO public.customer VALUES (1000) RETURNING id"))
     with lethe.database.connect() as connection:
         looked = look(connection, "crm")
     assert "ReadOnlySqlTransaction" in looked.unread["public.customer"].why
