@@ -52,7 +52,8 @@ def check(
     Every STORE, unless some are named. Of each rule: how many rows are over their period, what keeps them, and how many
     remain; then what the store holds that the policy does not name, which `lethe discover` tells of at length. Exit 1
     when something is left, or when so little was there to see that it proves nothing; 5 when a store or a table could
-    not be asked: that is unknown, and never clean. Nothing is changed, and no value is told.
+    not be asked: that is unknown, and never clean. No value is told, and nothing stays changed: where it may insert, it
+    tries itself with rows that it rolls back.
     """
     found = list[StoreChecked]()
     with open_lethe(directory) as lethe:
