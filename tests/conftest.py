@@ -94,6 +94,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     with postgres.admin() as admin:  # hundreds of databases come and go, and none outlives this server
         admin.execute("ALTER SYSTEM SET fsync = off")
         admin.execute("ALTER SYSTEM SET max_wal_size = '256MB'")  # it may be memory that it lies in
+        admin.execute("ALTER SYSTEM SET autovacuum = off")  # statistics are findings: they change when a test says so
         admin.execute("SELECT pg_reload_conf()")
         # So do thousands of sessions: half of what it takes to open one would go into hashing a password.
         admin.execute("ALTER ROLE postgres SET scram_iterations = 1")
