@@ -35,7 +35,7 @@ class MailboxFull(StoreRefused):
 
 
 class MessageRefused(StoreRefused):
-    """The mailbox does not take this message, whatever room there is: too large, or not to be read; nothing was added."""
+    """The mailbox does not take this message, whatever room there is: it is too large, or broken; nothing was added."""
 
 
 class MessageGone(StoreError):
@@ -62,10 +62,10 @@ class Folder:
 
 @dataclass(frozen=True)
 class Envelope:
-    """A message without its text: its header lines as bytes, as they came; whether and when it was read is kept.
+    r"""A message without its text: its header lines as bytes, as they came; whether and when it was read is kept.
 
-    `flags` are IMAP's words (RFC 9051, 2.3.2): \\Seen, \\Answered, \\Flagged, \\Draft, and keywords. `received` is when
-    it came into the mailbox (IMAP's internal date), with its zone. `size` is the whole message's, in bytes.
+    `flags` are IMAP's words (RFC 9051, 2.3.2): \Seen, \Answered, \Flagged, \Draft, and keywords. `received` is when it
+    came into the mailbox (IMAP's internal date), with its zone. `size` is the whole message's, in bytes.
     """
 
     ref: Ref
@@ -108,7 +108,7 @@ class Platform(Protocol):
     ) -> Ref:
         """Add a message byte for byte, with its flags and date; MailboxFull, MessageRefused.
 
-        The folder is made where it is missing. A connection that is lost leaves open whether it was added: `refs` tells.
+        The folder is made where it is missing. A connection that is lost leaves open whether it was: `refs` tells.
         """
 
     def block(self, mailbox: Mailbox) -> None:
@@ -127,4 +127,4 @@ class Platform(Protocol):
         """Delete the account and all of its mail, archive and recoverable items too; one that is gone stays gone."""
 
     def left(self, mailbox: Mailbox) -> tuple[str, ...]:
-        """What is still there of a deleted account, in words, asked by other means than `delete`; empty when nothing."""
+        """What is still there of a deleted account, in words, asked by other means than `delete`; empty: nothing."""
