@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
-from lethe.holds import ALL, Because, Hold, State, Target
+from lethe.holds import ALL, BY_LAW, Because, Hold, State, Target
 
 
 class Form(BaseModel):
     """A mapping with known keys and nothing else."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def _by_law(because: Because) -> Because:
+    if because not in BY_LAW:
+        raise PydanticCustomError("enum", "Input should be a reason of the law's; canaries are held by Lethe itself")
+    return because
+
+
+LawfulReason = Annotated[
+    Because, AfterValidator(_by_law), WithJsonSchema({"type": "string", "enum": [str(each) for each in BY_LAW]})
+]
 
 
 class Row(Form):
@@ -40,7 +52,7 @@ class Placing(Form):
         }
     )
 
-    because: Because
+    because: LawfulReason
     """The law's reason: GDPR 17(3)(e), 17(3)(b), and 18(1)(a) to (d), in this order."""
     review: date
     """When to look at it again, a day to come. The hold stays in force until it is released, also past this day."""

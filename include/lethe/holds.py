@@ -47,7 +47,7 @@ def whole_rule(rule: str) -> str:
 
 
 class Because(StrEnum):
-    """Why something is held: the law's own reasons, and no free text."""
+    """Why something is held: the law's own reasons, one of ours, and no free text."""
 
     LEGAL_CLAIM = "legal-claim"  # GDPR 17(3)(e)
     AUTHORITY_REQUEST = "authority-request"  # 17(3)(b)
@@ -55,11 +55,17 @@ class Because(StrEnum):
     UNLAWFUL_PROCESSING = "unlawful-processing"  # 18(1)(b)
     SUBJECT_NEEDS_IT = "subject-needs-it"  # 18(1)(c)
     OBJECTION_PENDING = "objection-pending"  # 18(1)(d)
+    CANARY = "canary"  # a planted row of nobody: no person's reason
 
     @property
     def kind(self) -> Literal["held", "restricted"]:
         """Restriction is the data subject's right under article 18; the rest is the law's or the company's need."""
-        return "held" if self in (Because.LEGAL_CLAIM, Because.AUTHORITY_REQUEST) else "restricted"
+        held = (Because.LEGAL_CLAIM, Because.AUTHORITY_REQUEST, Because.CANARY)
+        return "held" if self in held else "restricted"
+
+
+BY_LAW = tuple(each for each in Because if each is not Because.CANARY)
+"""The reasons that a person can give."""
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,8 @@ class Store:
     """Columns that hold none, by schema.table, of tables that are no datasets."""
     accepted: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Findings that somebody has looked at, as `kind subject`, and why they may stay."""
+    canaries: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
+    """Values of the rows that are made up and planted to see what becomes of them: by rule, by column."""
 
 
 @dataclass(frozen=True)
@@ -340,6 +342,8 @@ class Aggregate:
     count: str
     sums: Mapping[str, str] = field(hash=False)
     suppress_below: int
+    unless: tuple[Condition, ...] = ()
+    """Rows that meet one of these are not counted: they are of nobody."""
 
 
 @dataclass(frozen=True)

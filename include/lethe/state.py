@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 from psycopg import errors
 
+from lethe.canaries import Canaries
 from lethe.checks.identity import Identity
 from lethe.checks.result import StoreChecked
 from lethe.errors import NotApproved, PlanError
@@ -103,6 +104,7 @@ class State:
         self.outbox = Outbox(self._connection, guard)
         self.holds = Register(self._connection, self._answering)
         self.findings = Findings(self._connection)
+        self.canaries = Canaries(self._connection)
 
     @property
     def store(self) -> State:

@@ -16,6 +16,7 @@ from airflow.sdk import Asset, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from lethe import checking
+from lethe.tending import tend
 from lethe_airflow.roles import POOL
 from lethe_airflow.sweep import lethe_at_work, moment
 
@@ -39,6 +40,8 @@ def check(store: str, *, params: dict[str, Any], ti: Any) -> None:
             raise AirflowException("; ".join(sorted({found.problem, *(each.problem for each in found.rules)} - {""})))
         if pages := os.environ.get("LETHE_DATA_DOCS"):
             checking.keep_page(found, Path(pages))
+        if not params.get("as_of"):  # what is planted belongs to today
+            found = tend(lethe, found)
         changed = lethe.state.checked(lethe.policy, found, uuid4().hex)
     states = Counter(each.state for each in found.rules)
     log.info("%s", ", ".join(f"{rules} {state}" for state, rules in sorted(states.items())))

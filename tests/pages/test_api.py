@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from faults import ACTIVITY, NOW, SCHEMA
 from lethe import clock
 from lethe.errors import HoldReleased
-from lethe.holds import Because
+from lethe.holds import BY_LAW
 from lethe.model import Reason
 from lethe.pages.api import holds_app
 from lethe.pages.views import Site
@@ -314,6 +314,6 @@ def test_what_is_told_is_as_described(officer: TestClient) -> None:
 
 
 def test_the_reasons_are_those_of_the_law(officer: TestClient) -> None:
-    for because in Because:
+    for because in BY_LAW:
         told = place(officer, because=str(because), rows=[ROW], review=str(date(2999, 1, 1)))
         assert (told["because"], told["kind"]) == (because, because.kind)

@@ -24,12 +24,17 @@ KINDS = {
     "remaining": Kind("alarm", "{}: expired data remains", "{}: utløpte opplysninger finnes fortsatt"),
     "blind": Kind("alarm", "{}: the check sees too little to prove anything", "{}: kontrollen ser for lite"),
     "unknown": Kind("warning", "{}: could not be asked", "{}: kunne ikke kontrolleres"),
+    "floor-gone": Kind("alarm", "{}: rows that a law keeps are gone", "{}: rader som loven krever, er borte"),
+    "canary-died": Kind("alarm", "{}: a planted row went too early", "{}: en utplassert rad ble borte for tidlig"),
+    "canary-lives": Kind("alarm", "{}: a planted row did not go", "{}: en utplassert rad ble ikke borte"),
+    "canary-unplanted": Kind("warning", "{}: no row can be planted", "{}: ingen rad kan utplasseres"),
     "trial-missed": Kind("alarm", "{}: the check does not see what it should", "{}: kontrollen ser ikke det den skal"),
     # whether it is the database, and the table, that was meant; the subject is a store or a table
     "another-database": Kind("alarm", "{}: answers from another database", "{}: svarer fra en annen database"),
     "another-table": Kind("alarm", "{}: another table bears the name", "{}: en annen tabell har navnet"),
     "changed-table": Kind("warning", "{}: its columns are not those it had", "{}: kolonnene er ikke de som var"),
     "gone-back": Kind("alarm", "{}: an older state of the database", "{}: en eldre tilstand av databasen"),
+    "held-gone": Kind("alarm", "{}: rows on hold are gone", "{}: rader som skal holdes, er borte"),
     "closed": Kind("warning", "{}: closed to this user", "{}: lukket for denne brukeren"),
     "statistics": Kind("notice", "{}: statistics hold values of deleted rows", "{}: statistikk har slettede verdier"),
     # personal data that the policy does not name; the subject is a table, a column, or another object of the store
@@ -44,8 +49,8 @@ KINDS = {
     "backup": Kind("warning", "{}: looks like a copy that was left behind", "{}: ligner en glemt kopi"),
 }  # fmt: skip
 
-IDENTITY = ("another-database", "another-table", "changed-table", "gone-back")
-"""Kinds that are told by who answers."""
+WHOLE = ("another-database", "another-table", "changed-table", "gone-back", "held-gone")
+"""Kinds about the store and its tables that whoever reaches the store can tell."""
 
 
 @dataclass(frozen=True, order=True)

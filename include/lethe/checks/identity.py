@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from lethe.checks.finding import Finding
+from lethe.checks.kept import Floored
 
 WHO = """
 SELECT (SELECT system_identifier::text FROM pg_control_system()),
@@ -51,6 +52,8 @@ class Identity:
     tables: Mapping[str, Table]
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What else there is: the columns of all tables."""
+    floored: Mapping[str, Floored] = field(default_factory=dict)
+    """How many rows a law keeps, by rule."""
 
     @classmethod
     def of(cls, conn: Any, tables: Collection[str], *, marked: bool) -> Self:
@@ -74,11 +77,14 @@ class Identity:
         told = json.loads(text)
         tables = {name: Table(**table) for name, table in told.pop("tables").items()}
         columns = {name: tuple(each) for name, each in told.pop("columns", {}).items()}
-        return cls(**{**told, "position": tuple(told["position"])}, tables=tables, columns=columns)
+        floored = {rule: Floored.from_json(each) for rule, each in told.pop("floored", {}).items()}
+        position = tuple(told.pop("position"))
+        return cls(**told, position=position, tables=tables, columns=columns, floored=floored)
 
     def to_json(self) -> str:
         """As it is remembered."""
-        return json.dumps(asdict(self), sort_keys=True)
+        floored = {rule: each.as_json for rule, each in self.floored.items()}
+        return json.dumps({**asdict(self), "floored": floored}, sort_keys=True)
 
     def after(self, before: Identity | None) -> Identity:
         """What is to be remembered now that this answered: what was before, how far it has come, and new tables."""
@@ -88,7 +94,8 @@ class Identity:
             return before
         position = max(before.position, self.position)
         tables, columns = {**self.tables, **before.tables}, {**self.columns, **before.columns}
-        return replace(before, position=position, tables=tables, columns=columns)
+        floored = {**before.floored, **self.floored}
+        return replace(before, position=position, tables=tables, columns=columns, floored=floored)
 
 
 def estranged(name: str, now: Identity, before: Identity) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ date and lets PostgreSQL do the calendar, and asks for what stands in other tabl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import count
 from typing import Any, NamedTuple
@@ -72,6 +72,8 @@ class Question:
     type_of: TypeOf
     only: str | None = None
     """The key of the one row that is asked about; None for all rows."""
+    without: tuple[str, ...] = ()
+    """Keys of rows that are not counted."""
 
     def sql(self) -> str:
         """The whole of it; one row, in the order of Counts. SchemaMismatch for what this store cannot be asked."""
@@ -97,7 +99,7 @@ class Question:
                 "SELECT c.day, c.last, coalesce(c.last < {today}, false) AS is_over FROM ("
                 "SELECT d.day, (d.day + {period}::interval)::date AS last"
                 " FROM (SELECT {day} AS day OFFSET 0) AS d OFFSET 0"
-                ") AS c OFFSET 0) AS l{only} OFFSET 0) AS asked"  # each said once: or it is worked out for every count
+                ") AS c OFFSET 0) AS l{which} OFFSET 0) AS asked"  # each said once: or it is worked out for every count
             )
             .format(
                 today=Literal(self.today),
@@ -108,17 +110,38 @@ class Question:
                 table=_table(dataset),
                 day=compiler.day(self.rule.clock, dataset, "r"),
                 period=Literal(str(self.rule.keep)),
-                only=self._only(),
+                which=self._which(),
             )
             .as_string()
         )
 
-    def _only(self) -> Composable:
-        if self.only is None:
+    def under_floors(self, since: date, until: date) -> str:
+        """How many rows were over their period before a day, and are kept through another by a floor's date alone."""
+        compiler, dataset = _Compiler(replace(self, today=until)), self.rule.dataset
+        steady = [floor for floor in self.rule.floors if floor.until is None and not floor.when]
+        return (
+            SQL(
+                "SELECT count(*) FROM {table} AS r WHERE"
+                " (SELECT d.day + {period}::interval FROM (SELECT {day} AS day) AS d)::date < {since} AND {kept}"
+            )
+            .format(
+                table=_table(dataset),
+                period=Literal(str(self.rule.keep)),
+                day=compiler.day(self.rule.clock, dataset, "r"),
+                since=Literal(since),
+                kept=_any([compiler.under(floor, dataset, "r") for floor in steady]),
+            )
+            .as_string()
+        )
+
+    def _which(self) -> Composable:
+        if self.only is None and not self.without:
             return SQL("")
         (key,) = self.rule.dataset.key
-        kind = SQL(self.type_of(self.rule.dataset, key))
-        return SQL(" WHERE r.{} = {}::{}").format(Identifier(key), Literal(self.only), kind)
+        kind, column = SQL(self.type_of(self.rule.dataset, key)), Identifier(key)
+        if self.only is not None:
+            return SQL(" WHERE r.{} = {}::{}").format(column, Literal(self.only), kind)
+        return SQL(" WHERE r.{} <> ALL ({}::{}[])").format(column, Literal(list(self.without)), kind)
 
     def _fresh(self) -> Composable:
         newest = self.rule.expect.newest

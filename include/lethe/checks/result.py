@@ -10,8 +10,10 @@ from typing import Any, Literal
 
 import rfc8785
 
-from lethe.checks.finding import IDENTITY, Finding
+from lethe.checks.canaries import Judged
+from lethe.checks.finding import WHOLE, Finding
 from lethe.checks.identity import Identity, estranged
+from lethe.checks.kept import Lawful
 from lethe.checks.questions import Counts
 from lethe.checks.trial import Tried
 
@@ -56,6 +58,14 @@ class StoreChecked:
     """The tables that did not let themselves be looked into."""
     problem: str = ""
     """Why the store as a whole could not be asked, or not be looked into."""
+    held_gone: Mapping[str, int] = field(default_factory=dict)
+    """How many rows that holds name are not there, by schema.table; without what could not be asked."""
+    lawful: Mapping[str, Lawful] = field(default_factory=dict)
+    """The rows under floors, by rule; without what could not be asked."""
+    canaries: tuple[Judged, ...] = ()
+    """The planted rows, and what became of each."""
+    unplanted: Mapping[str, str] = field(default_factory=dict)
+    """Why no row can be planted, by rule."""
 
     @property
     def canonical(self) -> str:
@@ -74,7 +84,17 @@ class StoreChecked:
         if self.identity is None:
             return whole
         strange = estranged(self.store, self.identity, self.before) if self.before is not None else ()
-        return (*whole, *strange, *self._of_rules(), *(self.gaps or ()))
+        held = (
+            Finding(self.store, "held-gone", table, f"{rows} rows") for table, rows in self.held_gone.items() if rows
+        )
+        return (*whole, *strange, *held, *self._of_rules(), *self._of_canaries(), *(self.gaps or ()))
+
+    def _of_canaries(self) -> Iterator[Finding]:
+        for kind, fate in (("canary-died", "died"), ("canary-lives", "lives")):
+            for rule in sorted({each.canary.rule for each in self.canaries if each.fate == fate}):
+                told = (str(each) for each in self.canaries if (each.canary.rule, each.fate) == (rule, fate))
+                yield Finding(self.store, kind, rule, "; ".join(told))
+        yield from (Finding(self.store, "canary-unplanted", rule, why) for rule, why in self.unplanted.items())
 
     def _of_rules(self) -> tuple[Finding, ...]:
         return tuple(
@@ -88,6 +108,9 @@ class StoreChecked:
         for each in self.rules:
             if each.trial is not None and each.trial.state == "missed":
                 yield Finding(self.store, "trial-missed", each.rule, each.trial.why)
+            if (kept := self.lawful.get(each.rule)) is not None and kept.gone:
+                since = f"of {kept.count.rows} rows on {kept.count.since}"
+                yield Finding(self.store, "floor-gone", each.rule, f"{kept.gone} {since}, with floors beyond today")
             if each.stale:
                 yield Finding(self.store, "statistics", each.rule, f"{each.stale} dates; ANALYZE the table")
 
@@ -95,14 +118,22 @@ class StoreChecked:
         """Whether the check could not look at what the finding is about: then it stays open."""
         if self.identity is None:
             return True
+        if finding.kind in WHOLE:
+            return finding.kind == "held-gone" and finding.subject not in self.held_gone
         rule = next((each for each in self.rules if each.rule == finding.subject), None)
-        if rule is None and finding.kind not in IDENTITY:
+        if rule is None:
             return self.gaps is None or any(f"{finding.subject}.".startswith(f"{table}.") for table in self.unread)
-        if rule is None or rule.state == "unknown":
-            return rule is not None
-        if finding.kind == "statistics":
-            return rule.stale is None
-        return finding.kind == "trial-missed" and rule.trial is not None and rule.trial.state == "untried"
+        return rule.state == "unknown" or self._unseen_of(rule, finding.kind)
+
+    def _unseen_of(self, rule: Checked, kind: str) -> bool:
+        """Whether that one thing could not be seen about a rule that was asked about."""
+        if kind.startswith("canary"):
+            return any(each.fate == "unseen" for each in self.canaries if each.canary.rule == rule.rule)
+        return {
+            "statistics": rule.stale is None,
+            "trial-missed": rule.trial is not None and rule.trial.state == "untried",
+            "floor-gone": rule.rule not in self.lawful,
+        }.get(kind, False)
 
     @property
     def is_clean(self) -> bool:

@@ -9,9 +9,9 @@ import logging
 import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -30,7 +30,9 @@ from great_expectations.render.view import DefaultJinjaPageView  # type: ignore[
 from psycopg.conninfo import conninfo_to_dict
 
 from lethe import sentences
+from lethe.checks.canaries import Canary, Judged, judge
 from lethe.checks.identity import Identity
+from lethe.checks.kept import Floored, Lawful, gone_on_hold, lawful
 from lethe.checks.questions import SESSION, Counts, Question
 from lethe.checks.result import Checked, StoreChecked
 from lethe.checks.sight import Seen, kept_by_statistics, unseen
@@ -124,7 +126,8 @@ class ExpectToSeeEnough(_OfRule):
 class Asked:
     """What is asked of a store, as of which day; `grace` is how many days the sweep has to come by.
 
-    Rules that are `unconfirmed` may not act yet: what is left of theirs is counted, and held against nobody.
+    Rules that are `unconfirmed` may not act yet: what is left of theirs is counted, and held against nobody. `canaries`
+    are the rows that were planted for the rules, `floored` what was counted before of rows that a law keeps.
     """
 
     policy: Policy
@@ -133,10 +136,13 @@ class Asked:
     today: date
     grace: int = 1
     unconfirmed: frozenset[str] = frozenset()
+    canaries: tuple[Canary, ...] = ()
+    floored: Mapping[str, Floored] = field(default_factory=dict)
 
     def question(self, rule: Rule, session: Seen) -> Question:
-        """What is asked about one of the rules."""
-        return Question(self.policy, rule, self.today, self.grace, session.type_of)
+        """What is asked about one of the rules; canaries count for nobody."""
+        planted = tuple(sorted(each.key for each in self.canaries if each.rule == rule.name))
+        return Question(self.policy, rule, self.today, self.grace, session.type_of, without=planted)
 
 
 def _datasets(asked: Asked) -> Iterator[Dataset]:
@@ -163,10 +169,13 @@ def check_store(asked: Asked, conninfo: str) -> StoreChecked:
             session = Seen.by(conn)
             identity = Identity.of(conn, sorted({d.place for d in _datasets(asked)}), marked=bool(asked.rules))
             stale = dict(_stale(asked, conn, session))
+            canaries = tuple(_judged(asked, conn, session))
+            held_gone, kept = dict(_held_gone(asked, conn, session)), dict(_lawful(asked, conn, session))
     except psycopg.Error as error:
         problem = str(tell(store, error))
         nothing = (Checked(rule.name, "unknown", problem=problem) for rule in asked.rules)
-        return StoreChecked(store, asked.today, tuple(nothing), grace=asked.grace, problem=problem)
+        unseen = tuple(Judged(each, "unseen") for each in asked.canaries)
+        return StoreChecked(store, asked.today, tuple(nothing), grace=asked.grace, problem=problem, canaries=unseen)
     expected, questions = list[_OfRule](), list[Question]()
     for rule in asked.rules:
         question = asked.question(rule, session)
@@ -198,7 +207,44 @@ def check_store(asked: Asked, conninfo: str) -> StoreChecked:
         for each in (_checked(remains, seen) for remains, seen in zip(found[::2], found[1::2], strict=True))
     )
     page = _page(validated) if validated else ""
-    return StoreChecked(store, asked.today, (*answered, *unknown), document, page, asked.grace, identity)
+    return StoreChecked(
+        store,
+        asked.today,
+        (*answered, *unknown),
+        document,
+        page,
+        asked.grace,
+        replace(identity, floored={rule: each.count for rule, each in kept.items()}),
+        held_gone=held_gone,
+        lawful=kept,
+        canaries=canaries,
+    )
+
+
+def _held_gone(asked: Asked, conn: psycopg.Connection, session: Seen) -> Iterator[tuple[str, int]]:
+    """Rows on hold that are not there, by table; without the tables that could not be asked about."""
+    for dataset in _datasets(asked):
+        with suppress(psycopg.Error, SchemaMismatch):
+            yield dataset.place, gone_on_hold(conn, dataset, session.type_of)
+
+
+def _lawful(asked: Asked, conn: psycopg.Connection, session: Seen) -> Iterator[tuple[str, Lawful]]:
+    """Rows under floors, by rule; without the rules that could not be asked about."""
+    for rule in asked.rules:
+        with suppress(psycopg.Error, SchemaMismatch):
+            kept = lawful(conn, asked.question(rule, session), asked.floored.get(rule.name))
+            if kept is not None:
+                yield rule.name, kept
+
+
+def _judged(asked: Asked, conn: psycopg.Connection, session: Seen) -> Iterator[Judged]:
+    """What became of the canaries; of a rule that the policy does not have any more nobody can tell."""
+    rules = {rule.name: rule for rule in asked.rules}
+    for each in asked.canaries:
+        if each.rule in rules:
+            yield judge(conn, asked.question(rules[each.rule], session), each)
+        else:
+            yield Judged(each, "unseen")
 
 
 def _stale(asked: Asked, conn: psycopg.Connection, session: Seen) -> Iterator[tuple[str, int]]:

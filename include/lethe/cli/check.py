@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from lethe import checking
-from lethe.checks.finding import IDENTITY
+from lethe.checks.finding import WHOLE
 from lethe.checks.result import Checked, StoreChecked
 from lethe.checks.trial import Tried
 from lethe.cli.options import moment_of, now_option, one_of, open_lethe
@@ -77,9 +77,7 @@ def _lines(found: StoreChecked) -> Iterator[str]:
         yield f"unknown: {found.problem}"
         return
     yield from (
-        f"{each.severity.upper()}: {each.words('en')} ({each.detail})"
-        for each in found.findings
-        if each.kind in IDENTITY
+        f"{each.severity.upper()}: {each.words('en')} ({each.detail})" for each in found.findings if each.kind in WHOLE
     )
     yield from map(_as_line, found.rules)
     yield _covered(found)

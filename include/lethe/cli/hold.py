@@ -15,7 +15,7 @@ from lethe.cli.options import open_lethe, rows_from
 from lethe.cli.policy import directory_option, json_option
 from lethe.errors import StoreError
 from lethe.hold_forms import HoldTold
-from lethe.holds import ALL, Because, Hold, targets_of
+from lethe.holds import ALL, BY_LAW, Because, Hold, targets_of
 from lethe.run import Lethe
 
 _DAY = click.DateTime(["%Y-%m-%d"])
@@ -32,7 +32,7 @@ def hold() -> None:
 
 
 @hold.command()
-@click.option("--because", type=click.Choice([str(each) for each in Because]), required=True, help="The law's reason.")
+@click.option("--because", type=click.Choice([str(each) for each in BY_LAW]), required=True, help="The law's reason.")
 @click.option("--review", "until", type=_DAY, required=True, metavar="DATE", help="When to look at it again.")
 @click.option("--rows", is_flag=True, help="Rows: read from standard input, one a line: DATASET KEY.")
 @click.option("--dataset", "datasets", multiple=True, metavar="NAME", help="All of a dataset.")

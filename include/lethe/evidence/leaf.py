@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from functools import cache
@@ -235,6 +236,7 @@ def check_leaf(place: Place, run: str, *, found: StoreChecked, policy: str, open
             }
             for each in found.rules
         },
+        "canaries": dict(sorted(Counter(each.fate for each in found.canaries).items())),
         "opened": opened,
         "gone": gone,
     }

@@ -50,6 +50,8 @@ from lethe.policy.kinds import (
     Table,
     Text,
     Texts,
+    Value,
+    Values,
     Zone,
     delete_word,
     shape,
@@ -143,6 +145,8 @@ class StoreForm(Form):
     """Columns that hold none, of tables that are no datasets."""
     accepted: dict[Accepted, Text] = {}
     """What `lethe discover` found and somebody has looked at, as "kind subject", with the reason."""
+    canaries: dict[Name, Annotated[dict[Column, Value], Field(min_length=1)]] = {}
+    """Rules that are tried with planted rows, and the values that such a row has in columns besides key and clock."""
 
 
 class DocumentStoreForm(Form):
@@ -388,6 +392,8 @@ class AggregateForm(Form):
     sum: dict[Column, Column] = {}
     suppress_below: Annotated[int, Field(ge=1, le=1000)]
     """Groups smaller than this are left out."""
+    unless: dict[Column, Values] = {}
+    """Rows with one of these values are not counted: canaries, or whatever else is of nobody."""
 
 
 class AggregateStep(Form):

@@ -22,6 +22,7 @@ from lethe.model import (
     Store,
 )
 from lethe.policy.anonymity import resolve_anonymity
+from lethe.policy.canaries import check_canaries
 from lethe.policy.coverage import (
     check_activity,
     check_obligations,
@@ -91,6 +92,8 @@ def resolve(sources: Sources, problems: Problems) -> Policy | None:
     check_order(rules)
     check_reads(rules, estate.datasets)
     anonymity = _anonymity(sources, estate, [rule for rule, _ in rules])
+    if sources.stores.form is not None and sources.complete:
+        check_canaries(stores, sources.stores.spot, [rule for rule, _ in rules], floors.values(), estate.datasets)
     if sources.complete and organisation is not None:
         check_obligations(organisation.obligations, sources.organisation.spot, sources.readable())
     if problems.found or organisation is None:
@@ -167,6 +170,7 @@ def _stores(source: Source[StoresFile]) -> dict[str, Store]:
             zone=read_zone(form.unzoned, source.spot / "stores" / name / "unzoned") if form.unzoned else None,
             no_personal_data={qualified(table): tuple(columns) for table, columns in form.no_personal_data.items()},
             accepted=dict(form.accepted),
+            canaries={rule: dict(values) for rule, values in form.canaries.items()},
         )
         for name, form in source.form.stores.items()
     }

@@ -14,6 +14,7 @@ from lethe.model import (
     ByPath,
     Change,
     ColumnRef,
+    Condition,
     Dataset,
     Delete,
     Drop,
@@ -229,7 +230,8 @@ def _aggregate(steps: Steps, dataset: Dataset, spot: Spot) -> Aggregate | None:
         if isinstance(step, AggregateStep):
             form = step.aggregate
             _check_aggregate(form, dataset, spot / number / "aggregate")
-            return Aggregate(form.into, dict(form.by), form.count, dict(form.sum), form.suppress_below)
+            unless = tuple(Condition(ColumnRef(name), many(values)) for name, values in sorted(form.unless.items()))
+            return Aggregate(form.into, dict(form.by), form.count, dict(form.sum), form.suppress_below, unless)
     return None
 
 

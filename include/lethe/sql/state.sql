@@ -66,9 +66,11 @@ CREATE TABLE IF NOT EXISTS lethe.confirmation (
 -- Each store has a mirror of them; `in_force_at` and `lifted_at` are when it had what is said here.
 CREATE TABLE IF NOT EXISTS lethe.placed_hold (
     id      text PRIMARY KEY,
-    because text NOT NULL CHECK (because IN ('legal-claim', 'authority-request', 'accuracy-contested',
-        'unlawful-processing', 'subject-needs-it', 'objection-pending'))
+    because text NOT NULL
 );
+ALTER TABLE lethe.placed_hold DROP CONSTRAINT IF EXISTS placed_hold_because_check;
+ALTER TABLE lethe.placed_hold ADD CONSTRAINT placed_hold_because_check CHECK (because IN ('legal-claim',
+    'authority-request', 'accuracy-contested', 'unlawful-processing', 'subject-needs-it', 'objection-pending', 'canary'));
 CREATE TABLE IF NOT EXISTS lethe.hold_target (
     hold        text NOT NULL REFERENCES lethe.placed_hold,
     number      integer NOT NULL,
@@ -141,6 +143,23 @@ CREATE TABLE IF NOT EXISTS lethe.validation (
     at     timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
+-- Rows of nobody that were planted to see what becomes of them: the only list there is of which these are.
+CREATE TABLE IF NOT EXISTS lethe.canary (
+    id          text PRIMARY KEY,
+    store       text NOT NULL,
+    rule        text NOT NULL,
+    part        text NOT NULL CHECK (part IN ('due', 'held', 'not-due')),
+    key         text NOT NULL,
+    planted_on  date NOT NULL,
+    last        date NOT NULL,
+    planted     boolean NOT NULL DEFAULT false,
+    released_on date,
+    fate        text CHECK (fate IN ('gone', 'died', 'lost')),
+    ended_on    date,
+    CHECK ((fate IS NULL) = (ended_on IS NULL))
+);
+CREATE INDEX IF NOT EXISTS canary_store ON lethe.canary (store);
+
 -- Which database, and which tables, answered for a store when it was first asked, or when somebody said that it is they.
 CREATE TABLE IF NOT EXISTS lethe.remembered (
     store text PRIMARY KEY,
@@ -184,8 +203,9 @@ REVOKE INSERT ON lethe.confirmation FROM lethe_worker;
 GRANT INSERT ON lethe.confirmation TO lethe_officer;
 GRANT INSERT ON lethe.placed_hold, lethe.hold_target, lethe.hold_event TO lethe_worker, lethe_officer;
 GRANT UPDATE (in_force_at, lifted_at) ON lethe.hold_target TO lethe_worker, lethe_officer;
-GRANT INSERT ON lethe.policy, lethe.plan, lethe.run, lethe.finding, lethe.remembered, lethe.validation
+GRANT INSERT ON lethe.policy, lethe.plan, lethe.run, lethe.finding, lethe.remembered, lethe.validation, lethe.canary
     TO lethe_worker;
 GRANT UPDATE (made_at, outcome) ON lethe.plan TO lethe_worker;
 GRANT UPDATE (detail, gone_at, told_at) ON lethe.finding TO lethe_worker;
 GRANT UPDATE (body, at) ON lethe.remembered TO lethe_worker;
+GRANT UPDATE (planted, released_on, fate, ended_on) ON lethe.canary TO lethe_worker;

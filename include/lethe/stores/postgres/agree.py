@@ -216,7 +216,7 @@ def _aggregate(conn: psycopg.Connection, agreed: Agreed, rule: Rule, aggregate: 
         if column not in target.columns:
             yield f"aggregate: column {aggregate.into}.{column} not found in the database"
     for column in (*(by.removeprefix("day(").removesuffix(")") for by in aggregate.by.values()),
-                   *aggregate.sums.values()):  # fmt: skip
+                   *aggregate.sums.values(), *(each.at.column for each in aggregate.unless)):  # fmt: skip
         if column not in source.columns:
             yield f"aggregate: column {source.schema}.{source.name}.{column} not found in the database"
     if (tuple(sorted(aggregate.by)), True) not in target.unique:

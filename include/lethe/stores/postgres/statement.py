@@ -14,6 +14,7 @@ from lethe.model import (
     Anonymise,
     ByPath,
     ColumnRef,
+    Condition,
     Dataset,
     Kin,
     Redact,
@@ -42,6 +43,7 @@ from lethe.stores.postgres.predicate import (
 _DUE = "lethe_due"
 _TID = "lethe_tid"
 _SUBJECT = "lethe_subject"
+_NOBODYS = "lethe_nobodys"
 _TEXT = "lethe_text"
 _WRITTEN = "lethe_written_"
 
@@ -312,7 +314,19 @@ def grouped(predicate: Predicate, aggregate: Aggregate) -> Composable:
     """What the statistics need of a row: its group, and the columns that are summed."""
     columns = [SQL("{} AS {}").format(_group(predicate, by), Identifier(into)) for into, by in aggregate.by.items()]
     columns += [SQL("t.{} AS {}").format(Identifier(of), Identifier(into)) for into, of in aggregate.sums.items()]
+    if aggregate.unless:
+        columns.append(SQL("{} AS {}").format(_is_nobodys(aggregate.unless), Identifier(_NOBODYS)))
     return SQL(", ").join(columns)
+
+
+def _is_nobodys(unless: tuple[Condition, ...]) -> Composable:
+    tests = (
+        SQL("coalesce(t.{}::text IN ({}), false)").format(
+            Identifier(each.at.column), SQL(", ").join(map(Literal, each.values))
+        )
+        for each in unless
+    )
+    return SQL("({})").format(SQL(" OR ").join(tests))
 
 
 def _group(predicate: Predicate, by: str) -> Composable:
@@ -327,13 +341,14 @@ def add_up(predicate: Predicate, aggregate: Aggregate, rows: Composable) -> Comp
     numbers = [aggregate.count, *aggregate.sums]
     sums = [SQL("coalesce(sum({}), 0)").format(Identifier(into)) for into in aggregate.sums]
     return SQL(
-        "INSERT INTO {into} AS s ({columns}) SELECT {values} FROM {rows} AS r GROUP BY {groups}"
+        "INSERT INTO {into} AS s ({columns}) SELECT {values} FROM {rows} AS r {counted} GROUP BY {groups}"
         " ON CONFLICT ({groups}) DO UPDATE SET {added}"
     ).format(
         into=statistics(predicate, aggregate),
         columns=SQL(", ").join(map(Identifier, [*aggregate.by, *numbers])),
         values=SQL(", ").join([groups, SQL("count(*)"), *sums]),
         rows=rows,
+        counted=SQL("WHERE NOT r.{}").format(Identifier(_NOBODYS)) if aggregate.unless else SQL(""),
         groups=groups,
         added=SQL(", ").join(
             SQL("{0} = coalesce(s.{0}, 0) + excluded.{0}").format(Identifier(name)) for name in numbers
