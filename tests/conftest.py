@@ -135,16 +135,24 @@ def open_lethe(new_database: Callable[..., Database], tmp_path: Path) -> Iterato
 
     `lethe.database` is the store's database; its tables are made by `schema`, and the worker gets what
     `lethe store grants` prints. `lethe.state_database` is lethe_state, `lethe.papers` the folder of documents. With
-    `elsewhere`, the schema of a second store named `register`, that is `lethe.register`.
+    `elsewhere`, the schema of a second store named `register`, that is `lethe.register`. `of_store` is what else the
+    policy says of `crm`.
     """
     opened = []
 
     def make(
-        activity: str, schema: str, *, role: str = "lethe_worker", evidence: str = "", elsewhere: str = ""
+        activity: str,
+        schema: str,
+        *,
+        role: str = "lethe_worker",
+        evidence: str = "",
+        elsewhere: str = "",
+        of_store: str = "",
     ) -> Lethe:
         store, state = new_database(), new_database(state=True)
         store.run(schema)
-        policy_dir = write_policy(tmp_path / f"policy-{len(opened)}", activity, evidence, elsewhere=bool(elsewhere))
+        directory = tmp_path / f"policy-{len(opened)}"
+        policy_dir = write_policy(directory, activity, evidence, elsewhere=bool(elsewhere), of_store=of_store)
         papers = tmp_path / f"papers-{len(opened)}"
         papers.mkdir()
         addresses = {"crm": store.conninfo(role), "lethe_state": state.conninfo(role), "papers": f"file://{papers}"}

@@ -93,14 +93,17 @@ def open_folder() -> Iterator[Path]:
         yield folder
 
 
-def write_policy(directory: Path, activity: str, evidence: str = "", *, elsewhere: bool = False) -> Path:
+def write_policy(
+    directory: Path, activity: str, evidence: str = "", *, elsewhere: bool = False, of_store: str = ""
+) -> Path:
     """A policy directory with one activity file, `customers`, whose head is always the same.
 
-    It has one store, `crm`, or a second one, `register`.
+    It has one store, `crm`, of which `of_store` says more, or a second one, `register`.
     """
     (directory / "activities").mkdir(parents=True)
     (directory / "organisation.yaml").write_text(ORGANISATION + evidence)
-    (directory / "stores.yaml").write_text(STORES.replace("documents:", ELSEWHERE) if elsewhere else STORES)
+    stores = STORES.replace("crm: {", f"crm: {{{of_store}, ") if of_store else STORES
+    (directory / "stores.yaml").write_text(stores.replace("documents:", ELSEWHERE) if elsewhere else stores)
     (directory / "activities" / "customers.yaml").write_text(HEAD + dedent(activity))
     return directory
 

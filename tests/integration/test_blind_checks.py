@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL
 
 from faults import ACTIVITY, NOW, SCHEMA, act, approved
 from lethe import checking, deadlines
@@ -194,6 +195,35 @@ def test_the_check_goes_red_and_names_the_cause(swept: Lethe, way: str) -> None:
     assert found(swept) == expected
 
 
+FLOOR = """
+floors:
+  by-law:
+    {obligation: R08, of: customers, law: bokfl. § 13, clock: ended_on, keep: {after: fiscal-year-end, period: P5Y}}
+"""
+
+
+@pytest.fixture
+def floored(open_lethe) -> Lethe:
+    """Customers that a law keeps until 2029 and 2030, though they are due."""
+    activity = ACTIVITY.replace("rules:", FLOOR.lstrip("\n") + "rules:")
+    lethe = open_lethe(activity, SCHEMA)
+    assert found(lethe) == set()
+    return lethe
+
+
+def test_a_sweep_that_ignores_floors_is_found_for_a_week(floored: Lethe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predicate, "under", lambda *_: SQL("false"))
+    act(floored, approved(floored))
+    gone = floored.database.one("SELECT 100 - count(*) FROM customer")
+    for day in range(8):
+        looked = checking.look(floored, "crm", NOW.date() + timedelta(days=day))
+        floored.state.checked(floored.policy, looked, f"{day:032x}")
+        (finding,) = [each for each in looked.findings if each.kind == "floor-gone"]
+        assert (finding.subject, finding.detail.split()[0]) == (RULE, str(gone))
+    looked = checking.look(floored, "crm", NOW.date() + timedelta(days=8))
+    assert "floor-gone" not in {each.kind for each in looked.findings}
+
+
 def test_a_partition_that_was_taken_off_is_found(open_lethe) -> None:
     lethe = open_lethe(
         ACTIVITY,
@@ -210,6 +240,18 @@ def test_a_partition_that_was_taken_off_is_found(open_lethe) -> None:
         "ALTER TABLE customer DETACH PARTITION customer_2019; GRANT SELECT ON customer_2019 TO lethe_worker"
     )
     assert found(lethe) == {("detached", "public.customer_2019")}
+
+
+def test_a_sweep_that_ignores_holds_is_found(open_lethe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever deletes a row on hold: its hold stays, and leads nowhere."""
+    lethe = open_lethe(ACTIVITY, SCHEMA)
+    lethe.database.run("INSERT INTO lethe.hold VALUES ('customers', '7', 'held'), ('customers', '70', 'held')")
+    assert found(lethe) == {("remaining", RULE)}
+    monkeypatch.setattr(predicate, "protection", lambda *_: {})
+    act(lethe, approved(lethe))
+    assert found(lethe) == {("held-gone", TABLE)}
+    lethe.database.run("DELETE FROM lethe.hold WHERE key = '7'")
+    assert found(lethe) == set()
 
 
 @pytest.mark.parametrize("late", [1, 2, 30])
@@ -230,5 +272,11 @@ def test_the_handbook_lists_every_way_and_what_is_found() -> None:
         **wanted,
         "a cutoff that is a day off": {"remaining"},
         "a partition taken off": {"detached"},
+        "a sweep that ignores floors": {"floor-gone"},
+        "a sweep that ignores holds": {"held-gone"},
+        "a sweep that ignores the hold on a canary": {"canary-died", "held-gone"},
+        "a sweep that leaves the canaries": {"canary-lives"},
+        "a cutoff that is a day early": {"canary-died"},
+        "a sweep in another time zone": {"canary-died"},
         "statistics that keep what was deleted": {"statistics"},
     }

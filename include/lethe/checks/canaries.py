@@ -155,7 +155,10 @@ class Bed:
         return Seed(self._new_key(), day, ends)
 
     def plant(self, seed: Seed, values: Mapping[str, str], zone: str) -> None:
-        """Put the row in, and commit; its clock stands at noon of its day in the organisation's zone."""
+        """Put the row in, and commit; its clock stands at the beginning of its day in the organisation's zone.
+
+        There a sweep that counts in another zone is a day early.
+        """
         (key,), clock = self._dataset.key, self._rule.clock.at.column
         row: dict[str, Composable] = {name: Value(value) for name, value in values.items()}
         row[key], row[clock] = SQL("{}::{}").format(Value(seed.key), SQL(self._kinds[key])), self._clock(seed.day, zone)
@@ -169,10 +172,10 @@ class Bed:
         kind, unzoned = self._kinds[self._rule.clock.at.column], self._rule.clock.zone
         if kind == "date":
             return SQL("{}::date").format(Value(day))
-        noon = SQL("({}::date + time '12:00') AT TIME ZONE {}").format(Value(day), Value(zone))
+        first = SQL("({}::date + time '00:30') AT TIME ZONE {}").format(Value(day), Value(zone))
         if kind == "timestamp with time zone":
-            return noon
-        return SQL("({}) AT TIME ZONE {}").format(noon, Value(unzoned.key if unzoned else "UTC"))
+            return first
+        return SQL("({}) AT TIME ZONE {}").format(first, Value(unzoned.key if unzoned else "UTC"))
 
     def _new_key(self) -> str:
         (column,) = self._dataset.key

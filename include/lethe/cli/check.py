@@ -80,7 +80,15 @@ def _lines(found: StoreChecked) -> Iterator[str]:
         f"{each.severity.upper()}: {each.words('en')} ({each.detail})" for each in found.findings if each.kind in WHOLE
     )
     yield from map(_as_line, found.rules)
+    yield from _canaries(found)
     yield _covered(found)
+
+
+def _canaries(found: StoreChecked) -> Iterator[str]:
+    if found.canaries:
+        fates = Counter(each.fate for each in found.canaries)
+        told = ", ".join(f"{rows} {'LIVE' if fate == 'lives' else fate}" for fate, rows in sorted(fates.items()))
+        yield f"canaries: {told}"
 
 
 def _as_line(found: Checked) -> str:

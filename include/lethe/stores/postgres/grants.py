@@ -107,6 +107,8 @@ def _wanted(policy: Policy, store: Store) -> Iterator[tuple[Composable, Identifi
             yield SQL("UPDATE ({})").format(columns), table_name(rule.dataset)
         else:
             yield from ((SQL("DELETE"), table_name(dataset)) for dataset in changed_by(rule))
+        if rule.name in store.canaries:
+            yield SQL("INSERT"), table_name(rule.dataset)
         if rule.aggregate is not None:
             yield SQL("SELECT, INSERT, UPDATE, DELETE"), _into(rule.aggregate, rule.dataset)
 
