@@ -61,7 +61,7 @@ class Steady(Pace):
         super().__init__()
         self.size = dict.fromkeys(self.size, size)
 
-    def learn(self, *_: Any) -> None:
+    def learn(self, *_: Any, **__: Any) -> None:
         """Nothing."""
 
 

@@ -151,9 +151,22 @@ def test_batches_grow_and_shrink_towards_their_time() -> None:
     assert Pace().size[Way.BLOCKS] == start
 
 
+def test_what_is_left_for_the_last_batch_does_not_make_the_next_one_larger(open_lethe) -> None:
+    """Or a process that lives for months, with little to do each day, would one day take all at once."""
+    pace = Pace(seconds=2.0)
+    pace.learn(Way.INDEX, 0.001, is_full=False)
+    assert pace.size == Pace().size
+    pace.learn(Way.INDEX, 4.0, is_full=False)
+    assert pace.size[Way.INDEX] == Pace().size[Way.INDEX] / 2
+    lethe = open_lethe(ACTIVITY, BLOCKY)
+    pace = lethe.store(lethe.policy.rules["ex-customers"]).pace
+    assert act(lethe, approved(lethe)) == 100
+    assert pace.size == Pace().size
+
+
 def test_a_store_learns_its_pace_while_it_works(open_lethe) -> None:
     lethe = open_lethe(ACTIVITY, BLOCKY)
     store = lethe.store(lethe.rule("ex-customers"))
-    before = store.pace.size[Way.BLOCKS]
+    store.pace.size[Way.BLOCKS] = before = 5
     act(lethe, approved(lethe))
     assert store.pace.size[Way.BLOCKS] > before

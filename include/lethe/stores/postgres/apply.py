@@ -59,9 +59,12 @@ class Pace:
     seconds: float = 2.0
     size: dict[Way, int] = field(default_factory=lambda: {Way.BLOCKS: 2_000, Way.INDEX: 50_000})
 
-    def learn(self, way: Way, seconds: float) -> None:
-        """Grow to at most double, shrink to no less than half, towards the target time."""
-        factor = min(2.0, max(0.5, self.seconds / max(seconds, 0.01)))
+    def learn(self, way: Way, seconds: float, *, is_full: bool = True) -> None:
+        """Grow to at most double, shrink to no less than half, towards the target time.
+
+        A batch that was not full says nothing of a larger one, however quick it was.
+        """
+        factor = min(2.0 if is_full else 1.0, max(0.5, self.seconds / max(seconds, 0.01)))
         self.size[way] = max(100, int(self.size[way] * factor))
 
 
@@ -189,7 +192,7 @@ def apply_range(conn: psycopg.Connection, work: Work, shard: Shard, pace: Pace) 
         if done is not None:  # else it was rolled back, to be begun anew
             found, seq = done
             seconds = monotonic() - started
-            pace.learn(shard.way, seconds)
+            pace.learn(shard.way, seconds, is_full=not batch.last)
             number = batch.before.batch + 1
             return Receipt(work.plan.digest, shard.number, number, found.rows, found.reach, seconds, seq)
     raise Stale(f"{work.where}: documents were added or renamed all the while; plan again")
