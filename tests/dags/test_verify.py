@@ -47,6 +47,21 @@ def test_a_person_s_table_name_is_in_no_task_s_log(lethe: Lethe, caplog: pytest.
     assert "Kunde 1" not in caplog.text
 
 
+def test_canaries_are_planted_by_the_day_s_own_run_only(open_lethe, monkeypatch: pytest.MonkeyPatch) -> None:
+    canaries = "canaries: {ex-customers: {name: Lethe Canary}}"
+    lethe = open_lethe(ACTIVITY, SCHEMA, of_store=canaries)
+    monkeypatch.setattr(check, "lethe_at_work", lambda: nullcontext(lethe))
+
+    def planted() -> int:
+        return lethe.database.one("SELECT count(*) FROM customer WHERE name = 'Lethe Canary'")
+
+    check.check.function("crm", params={"as_of": "2025-03-01"}, ti=FIRST)
+    assert planted() == 0
+    check.check.function("crm", params={"as_of": None}, ti=FIRST)
+    check.check.function("crm", params={"as_of": None}, ti=FIRST)
+    assert planted() == 3
+
+
 @pytest.fixture(scope="module")
 def dag():
     return DagBag(str(Path(__file__).parents[2] / "dags")).dags["verify_no_expired_data"]

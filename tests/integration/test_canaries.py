@@ -1,5 +1,6 @@
 """Rows of nobody, planted at the edge of a rule's period: each check says what became of them."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
@@ -7,17 +8,21 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
+from click.testing import CliRunner
 
-from faults import ACTIVITY, SCHEMA, again, answer
+from faults import ACTIVITY, SCHEMA, again, answer, leaves
 from lethe import checking, deadlines
 from lethe.canaries import Canaries
 from lethe.checks.canaries import Bed
 from lethe.checks.result import StoreChecked
+from lethe.cli import main
 from lethe.holds import Register
 from lethe.model import Verdict
 from lethe.run import Lethe
 from lethe.stores.postgres import predicate
+from lethe.stores.postgres.grants import grants
 from lethe.tending import tend
+from support import as_uri
 
 OSLO = ZoneInfo("Europe/Oslo")
 START = date(2025, 3, 3)
@@ -80,6 +85,38 @@ def test_a_month_of_sweeps_and_each_meets_its_fate(lethe: Lethe) -> None:
     assert sum(part == "due" for part, *_ in told) == 31
     assert lethe.database.one("SELECT count(*) FROM customer WHERE name = 'Lethe Canary'") == 3
     assert lethe.state_database.one("SELECT count(*) FROM lethe.hold_event WHERE event = 'released'") == 3
+
+
+def test_evidence_and_the_command_line_tell_of_them_in_numbers(lethe: Lethe, monkeypatch) -> None:
+    sweep(lethe, START)
+    check(lethe, START)
+    check(lethe, START)
+    *_, leaf = [each for each in leaves(lethe.state_database) if each["kind"] == "check"]
+    assert leaf["canaries"] == {"stays": 3}
+    assert "Canary" not in str(leaf)
+    for name in ("crm", "lethe_state"):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", as_uri(lethe.addresses[name]))
+    where = ["check", "--policy", str(lethe.policy_dir), "--now", str(START)]
+    told = CliRunner().invoke(main, where)
+    assert "canaries: 3 stays" in told.output
+    assert json.loads(CliRunner().invoke(main, [*where, "--json"]).output)[0]["canaries"] == {"stays": 3}
+    assert planted(lethe)[0][1] not in told.output
+
+
+def test_no_person_gives_their_reason(lethe: Lethe) -> None:
+    told = CliRunner().invoke(main, ["hold", "place", "--because", "canary", "--review", "2999-01-01", "--rule", "x"])
+    assert (told.exit_code, "'canary' is not one of" in told.output) == (2, True)
+
+
+def test_a_rule_that_nobody_confirmed_is_not_tried(open_lethe) -> None:
+    assumed = ACTIVITY.replace("keep: P1Y", "keep: {assume: P1Y, confirm_by: privacy-officer, because: nobody said}")
+    lethe = open_lethe(assumed, SCHEMA, of_store=CANARIES)
+    check(lethe, START)
+    assert planted(lethe) == []
+
+
+def test_the_grants_let_them_be_planted(lethe: Lethe) -> None:
+    assert 'GRANT INSERT ON "public"."customer" TO "lethe_worker"' in grants(lethe.policy, lethe.policy.stores["crm"])
 
 
 def test_a_sweep_that_forgets_them_is_found(lethe: Lethe) -> None:

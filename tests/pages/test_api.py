@@ -131,6 +131,7 @@ REFUSED = [
         {"rules": ["ex-customers"], "because": SECRET},
         "body.because: Input should be 'legal-claim', 'authority-request'",
     ),
+    ({"rules": ["ex-customers"], "because": "canary"}, "canaries are held by Lethe itself"),
 ]
 
 

@@ -134,4 +134,5 @@ def _as_json(found: StoreChecked) -> dict[str, Any]:
         for each in found.rules
     ]
     findings = [{**asdict(each), "severity": each.severity} for each in found.findings]
-    return {"store": found.store, "today": found.today, "clean": found.is_clean, "rules": rules, "findings": findings}
+    told = {"rules": rules, "canaries": dict(Counter(each.fate for each in found.canaries)), "findings": findings}
+    return {"store": found.store, "today": found.today, "clean": found.is_clean, **told}
