@@ -41,6 +41,13 @@ CREATE TABLE visit_2023 (LIKE visit);
 """
 
 
+FOREIGN = """
+CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER far FOREIGN DATA WRAPPER nowhere;
+CREATE FOREIGN TABLE far_guest (email text, token text) SERVER far;
+CREATE FOREIGN TABLE far_lamp (watt integer) SERVER far;
+"""
+
+
 COPIED_PARTS = """
 CREATE TABLE visit (email text, at date) PARTITION BY RANGE (at);
 CREATE TABLE visit_1 PARTITION OF visit DEFAULT;
@@ -57,6 +64,7 @@ CREATE MATERIALIZED VIEW busy AS TABLE visit_1;
         ("CREATE TABLE guest (id int, email text, fnr text)", {("personal", "public.guest")}),
         ("CREATE TABLE setting (id int, flag boolean)", {("undeclared", "public.setting")}),
         ("CREATE SCHEMA hr; CREATE TABLE hr.staff (ssn text)", {("personal", "hr.staff")}),
+        (FOREIGN, {("personal", "public.far_guest"), ("undeclared", "public.far_lamp")}),
         ("CREATE MATERIALIZED VIEW busy AS SELECT name FROM customer", {("view", "public.busy")}),
         (
             "CREATE VIEW v AS SELECT * FROM customer; CREATE MATERIALIZED VIEW busy AS SELECT ended_on FROM v",

@@ -42,7 +42,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table, a partitioned one as a whole; `rows` is the planner's estimate."""
+    """A table, a partitioned one as a whole, or a foreign one; `rows` is the planner's estimate."""
 
     schema: str
     name: str
@@ -52,6 +52,7 @@ class Table:
     comment: str = ""
     partitioned: bool = False
     partitions: tuple[str, ...] = ()
+    is_foreign: bool = False
 
     @property
     def place(self) -> str:
@@ -130,9 +131,10 @@ def read_inventory(conn: psycopg.Connection[tuple[Any, ...]]) -> Inventory:
             rows=rows,
             comment=comment or "",
             partitioned=partitioned,
+            is_foreign=is_foreign,
             partitions=tuple(part for (part,) in partitions.get(oid, ())),
         )
-        for oid, schema, name, partitioned, comment, rows in found
+        for oid, schema, name, partitioned, is_foreign, comment, rows in found
     )
     keys = conn.execute(_SQL["foreign_keys"], oids).fetchall()
     return Inventory(
