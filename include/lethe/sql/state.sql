@@ -167,6 +167,20 @@ CREATE TABLE IF NOT EXISTS lethe.remembered (
     at    timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
+-- The messages that are handed over when somebody leaves: where each was, what it was, and where it is now.
+CREATE TABLE IF NOT EXISTS lethe.handed (
+    departure text NOT NULL,
+    number    bigint NOT NULL,
+    recipient text NOT NULL,
+    folder    text[] NOT NULL,
+    ref       text NOT NULL,
+    digest    bytea,
+    target    text,
+    state     text NOT NULL DEFAULT 'chosen' CHECK (state IN ('chosen', 'received', 'confirmed', 'gone', 'refused')),
+    PRIMARY KEY (departure, number),
+    UNIQUE (departure, recipient, folder, ref)
+);
+
 -- A person answers under the database role that signed in. Airflow's tasks hand on what a signed-in user of Airflow
 -- answered, and can say nothing else. Being a superuser makes nobody a privacy officer.
 CREATE OR REPLACE FUNCTION lethe.signed_in_as(wanted name) RETURNS boolean LANGUAGE sql STABLE AS $$
@@ -206,6 +220,8 @@ GRANT UPDATE (in_force_at, lifted_at) ON lethe.hold_target TO lethe_worker, leth
 GRANT INSERT ON lethe.policy, lethe.plan, lethe.run, lethe.finding, lethe.remembered, lethe.validation, lethe.canary
     TO lethe_worker;
 GRANT UPDATE (made_at, outcome) ON lethe.plan TO lethe_worker;
+GRANT INSERT ON lethe.handed TO lethe_worker;
+GRANT UPDATE (digest, target, state) ON lethe.handed TO lethe_worker;
 GRANT UPDATE (detail, gone_at, told_at) ON lethe.finding TO lethe_worker;
 GRANT UPDATE (body, at) ON lethe.remembered TO lethe_worker;
 GRANT UPDATE (planted, released_on, fate, ended_on) ON lethe.canary TO lethe_worker;

@@ -1,0 +1,49 @@
+-- Departures in lethe_state: the messages that are handed over.
+
+-- name: one_chooses
+SELECT pg_advisory_xact_lock(hashtextextended('departure/' || %(departure)s, 0))
+
+-- name: choose
+INSERT INTO lethe.handed (departure, number, recipient, folder, ref)
+SELECT %(departure)s, (SELECT coalesce(max(number), 0) FROM lethe.handed WHERE departure = %(departure)s)
+    + row_number() OVER (), %(recipient)s, %(folder)s, c.ref
+FROM unnest(%(refs)s::text[]) AS c(ref)
+WHERE NOT EXISTS (
+    SELECT FROM lethe.handed h
+    WHERE (h.departure, h.recipient, h.folder, h.ref) = (%(departure)s, %(recipient)s, %(folder)s::text[], c.ref))
+
+-- name: folders
+SELECT DISTINCT folder FROM lethe.handed
+WHERE departure = %(departure)s AND recipient = %(recipient)s AND state = 'chosen' ORDER BY folder
+
+-- name: pending
+SELECT ref, number FROM lethe.handed
+WHERE departure = %(departure)s AND recipient = %(recipient)s AND folder = %(folder)s AND state = 'chosen'
+
+-- name: intend
+UPDATE lethe.handed h SET digest = i.digest
+FROM unnest(%(numbers)s::bigint[], %(digests)s::bytea[]) AS i(number, digest)
+WHERE h.departure = %(departure)s AND h.recipient = %(recipient)s AND h.number = i.number
+
+-- name: intended
+SELECT number, digest FROM lethe.handed
+WHERE departure = %(departure)s AND recipient = %(recipient)s AND state = 'chosen' AND digest IS NOT NULL ORDER BY number
+
+-- name: targets
+SELECT target FROM lethe.handed WHERE departure = %(departure)s AND recipient = %(recipient)s AND target IS NOT NULL
+
+-- name: received
+UPDATE lethe.handed h SET state = 'received', target = r.target
+FROM unnest(%(numbers)s::bigint[], %(targets)s::text[]) AS r(number, target)
+WHERE h.departure = %(departure)s AND h.recipient = %(recipient)s AND h.number = r.number
+
+-- name: settle
+UPDATE lethe.handed SET state = %(state)s
+WHERE departure = %(departure)s AND recipient = %(recipient)s AND number = ANY(%(numbers)s::bigint[])
+
+-- name: unconfirmed
+SELECT number, target, digest FROM lethe.handed
+WHERE departure = %(departure)s AND recipient = %(recipient)s AND state = 'received' ORDER BY number
+
+-- name: counts
+SELECT state, count(*) FROM lethe.handed WHERE departure = %(departure)s AND recipient = %(recipient)s GROUP BY state
