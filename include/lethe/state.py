@@ -34,6 +34,7 @@ from lethe.evidence.leaf import (
 from lethe.findings import Changed, Findings, Known
 from lethe.holds import Register
 from lethe.model import Plan, Policy, Remaining, Rule, Verdict
+from lethe.offboarding.departures import Departures
 from lethe.plan import from_json, to_json
 from lethe.policy.digest import policy_text
 from lethe.sql import queries
@@ -105,6 +106,7 @@ class State:
         self.holds = Register(self._connection, self._answering)
         self.findings = Findings(self._connection)
         self.canaries = Canaries(self._connection)
+        self.departures = Departures(self._connection, self._write)
 
     @property
     def store(self) -> State:

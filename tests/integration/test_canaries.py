@@ -83,6 +83,7 @@ def test_a_month_of_sweeps_and_each_meets_its_fate(lethe: Lethe) -> None:
     gone = {(part, (ended - first).days) for part, _, first, _, fate, ended in told if fate == "gone"}
     assert gone == {("due", 1), ("held", 8), ("not-due", 8)}
     assert sum(part == "due" for part, *_ in told) == 31
+    assert all(int(key) < 0 for _, key, *_ in told), "none that a sequence would give"
     assert lethe.database.one("SELECT count(*) FROM customer WHERE name = 'Lethe Canary'") == 3
     assert lethe.state_database.one("SELECT count(*) FROM lethe.hold_event WHERE event = 'released'") == 3
 

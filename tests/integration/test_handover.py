@@ -28,6 +28,9 @@ NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 FOLDERS = [("INBOX",), ("Projects", "Blåbær"), ("Sent",)]
 
 
+DEPARTURE = "INSERT INTO lethe.departure VALUES ('{0}', '{0}', '1', '{{}}', '2025-03-01', 'nb', '[]')"
+
+
 class Cut(Exception):
     """The worker is killed here."""
 
@@ -87,7 +90,9 @@ def platform() -> Faulty:
 
 @pytest.fixture
 def register(new_database: Callable[..., Database]) -> Iterator[Handed]:
-    connection = Connection("lethe_state", new_database(state=True).conninfo("lethe_worker"))
+    database = new_database(state=True)
+    database.run(DEPARTURE.format("d" * 32))
+    connection = Connection("lethe_state", database.conninfo("lethe_worker"))
     yield Handed(connection, "d" * 32, "1007")
     connection.close()
 
@@ -170,7 +175,8 @@ def test_stopped_again_and_again(new_database, faults) -> None:
     random_platform.deposit(COLLEAGUE, INTO, b"", [], NOON)
     for number in range(9):
         random_platform.deposit(LEAVER, FOLDERS[number % 3], message(number // 2), [], NOON)
-    register = Handed(connection, uuid4().hex, "1007")
+    _MADE[0].run(DEPARTURE.format(departure := uuid4().hex))
+    register = Handed(connection, departure, "1007")
     wanted = choose(random_platform, register, without=0)
     random_platform.faults |= {(name, number): (when, StoreUnreachable("lost")) for name, number, when in faults}
     for _ in range(20):

@@ -254,6 +254,18 @@ def finding_leaf(place: Place, run: str, *, known: Known, state: Literal["opened
     return {**_head("finding", place, run), "state": state, **told, "store": known.store, "rule": rule}
 
 
+def departure_leaf(
+    place: Place, departure: str, *, event: str, counts: Mapping[str, int], role: str | None, approver: str | None,
+    root: str | None,
+) -> Leaf:  # fmt: skip
+    """What happened with the mailbox of somebody who leaves: numbers, and one root over what was handed over.
+
+    The random id of the departure stands for the run too.
+    """
+    said = {"role": role, "approver": approver, "root": root}
+    return {**_head("departure", place, departure), "event": event, "counts": dict(sorted(counts.items())), **said}
+
+
 def hold_leaf(target: Open, place: Place, run: str) -> Leaf:
     """That something must be kept, or need not be any longer; on what of the policy, and never on which row."""
     of_rule = target.dataset.removeprefix("rule:") if target.dataset.startswith("rule:") else None

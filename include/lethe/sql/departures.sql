@@ -47,3 +47,29 @@ WHERE departure = %(departure)s AND recipient = %(recipient)s AND state = 'recei
 
 -- name: counts
 SELECT state, count(*) FROM lethe.handed WHERE departure = %(departure)s AND recipient = %(recipient)s GROUP BY state
+
+-- name: open
+INSERT INTO lethe.departure (id, employee, manager, recipients, last_day, lang, picked)
+VALUES (%(id)s, %(employee)s, %(manager)s, %(recipients)s, %(last_day)s, %(lang)s, %(picked)s)
+ON CONFLICT (employee) WHERE NOT ended DO NOTHING
+
+-- name: departures
+SELECT id, employee, manager, recipients, last_day, lang, picked FROM lethe.departure d
+WHERE NOT ended OR %(ended)s
+ORDER BY (SELECT at FROM lethe.departure_event e WHERE e.departure = d.id AND e.event = 'opened'), id
+
+-- name: events
+SELECT departure, event, at FROM lethe.departure_event ORDER BY at
+
+-- name: lock
+SELECT FROM lethe.departure WHERE id = %(departure)s FOR UPDATE
+
+-- name: events_of
+SELECT event FROM lethe.departure_event WHERE departure = %(departure)s
+
+-- name: happen
+INSERT INTO lethe.departure_event (departure, event, counts, approver)
+VALUES (%(departure)s, %(event)s, %(counts)s, %(approver)s)
+
+-- name: end
+UPDATE lethe.departure SET ended = true WHERE id = %(departure)s

@@ -167,9 +167,30 @@ CREATE TABLE IF NOT EXISTS lethe.remembered (
     at    timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
+-- Who leaves, by numbers of the directory, and what has happened with their mailbox: each event once.
+CREATE TABLE IF NOT EXISTS lethe.departure (
+    id         text PRIMARY KEY,
+    employee   text NOT NULL,
+    manager    text NOT NULL,
+    recipients text[] NOT NULL,
+    last_day   date NOT NULL,
+    lang       text NOT NULL CHECK (lang IN ('nb', 'en')),
+    picked     jsonb NOT NULL,
+    ended      boolean NOT NULL DEFAULT false
+);
+CREATE UNIQUE INDEX IF NOT EXISTS departure_open ON lethe.departure (employee) WHERE NOT ended;
+CREATE TABLE IF NOT EXISTS lethe.departure_event (
+    departure text NOT NULL REFERENCES lethe.departure,
+    event     text NOT NULL,
+    counts    jsonb NOT NULL,
+    approver  text REFERENCES lethe.approver,
+    at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (departure, event)
+);
+
 -- The messages that are handed over when somebody leaves: where each was, what it was, and where it is now.
 CREATE TABLE IF NOT EXISTS lethe.handed (
-    departure text NOT NULL,
+    departure text NOT NULL REFERENCES lethe.departure,
     number    bigint NOT NULL,
     recipient text NOT NULL,
     folder    text[] NOT NULL,
@@ -220,7 +241,8 @@ GRANT UPDATE (in_force_at, lifted_at) ON lethe.hold_target TO lethe_worker, leth
 GRANT INSERT ON lethe.policy, lethe.plan, lethe.run, lethe.finding, lethe.remembered, lethe.validation, lethe.canary
     TO lethe_worker;
 GRANT UPDATE (made_at, outcome) ON lethe.plan TO lethe_worker;
-GRANT INSERT ON lethe.handed TO lethe_worker;
+GRANT INSERT ON lethe.departure, lethe.departure_event, lethe.handed TO lethe_worker;
+GRANT UPDATE (ended) ON lethe.departure TO lethe_worker;
 GRANT UPDATE (digest, target, state) ON lethe.handed TO lethe_worker;
 GRANT UPDATE (detail, gone_at, told_at) ON lethe.finding TO lethe_worker;
 GRANT UPDATE (body, at) ON lethe.remembered TO lethe_worker;
