@@ -60,6 +60,13 @@ def commit_to(plan: str, subjects: Iterable[str]) -> tuple[list[Committed], Subj
     return made, Subjects(len(made), tree.root().hex())
 
 
+def commit_root(nonced: Iterable[bytes]) -> str:
+    """The root, in hex, over values that each have a nonce before them, in the order of their hashes."""
+    tree = Frontier()
+    tree.extend(sorted(leaf_hash(each) for each in nonced))
+    return tree.root().hex()
+
+
 def path_to(index: int, hashes: Sequence[bytes]) -> tuple[list[bytes], bytes]:
     """The audit path of one of a batch's hashes, in their order, and the root that it leads to."""
     tree = Frontier()

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 from uuid import uuid4
 
 from lethe.errors import LetheError
@@ -24,9 +24,9 @@ from lethe.stores.postgres.connection import Connection, telling
 _SQL = queries("departures")
 
 Event = Literal[
-    "opened", "noticed", "answered", "closing", "closed", "chosen", "approved", "rejected", "handing-over",
-    "handed-over", "reply-ended", "deleting", "deleted", "verified", "page-taken-down", "phone-cleared",
-    "withdrawn", "given-back", "ended",
+    "opened", "noticed", "answered", "closing", "closed", "chosen", "approved", "officer-approved", "rejected",
+    "exceptions-accepted", "handed-over", "reply-ended", "deleting", "deleted", "verified", "page-taken-down",
+    "phone-cleared", "withdrawn", "given-back", "ended",
 ]  # fmt: skip
 EVENTS: tuple[Event, ...] = get_args(Event)
 _TOO_LATE = ("deleting", "deleted")
@@ -38,6 +38,13 @@ class DepartureError(LetheError):
 
 class Withdrawn(DepartureError):
     """The employee stays after all: nothing more is done."""
+
+
+class Word(NamedTuple):
+    """Somebody's word: the role they gave it in, and Airflow's number of the user, None for who signed in here."""
+
+    role: str
+    person: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,11 +88,8 @@ class Departures:
         return self
 
     @telling
-    def open(self, wanted: Departure, person: str | None = None) -> str:
-        """Enter a departure under a random id; DepartureError when one of the same employee is open.
-
-        `person` is Airflow's number of the user of HR who did.
-        """
+    def open(self, wanted: Departure, at: datetime, word: Word | None = None) -> str:
+        """Enter a departure under a random id, on somebody's word; DepartureError when one of the employee is open."""
         conn, departure = self._connection.get(), uuid4().hex
         told = {
             "id": departure, "employee": wanted.employee, "manager": wanted.manager, "last_day": wanted.last_day,
@@ -97,7 +101,7 @@ class Departures:
                 raise DepartureError(
                     "found a departure of this employee that is open, expected none; see `lethe departure list`"
                 )
-            self._happen(departure, "opened", {}, person=person)
+            self._happen(departure, "opened", at, {}, word=word)
         return departure
 
     @telling
@@ -122,12 +126,12 @@ class Departures:
 
     @telling
     def happened(
-        self, departure: str, event: Event, counts: Mapping[str, int] | None = None, *, role: str | None = None,
-        person: str | None = None, root: str | None = None,
+        self, departure: str, event: Event, at: datetime, counts: Mapping[str, int] | None = None, *,
+        word: Word | None = None, root: str | None = None,
     ) -> bool:  # fmt: skip
         """Write down an event, once; False when it was before. Withdrawn when nothing more may happen.
 
-        `role` and `person` say whose word it is; `root` is over what was handed over.
+        `word` is a person's, where one gave it; `root` is over what was handed over.
         """
         conn = self._connection.get()
         with conn.transaction():
@@ -139,7 +143,7 @@ class Departures:
                 raise DepartureError(f"departure {departure[:12]}: not found; see `lethe departure list`")
             self._require_in_order(departure, event, events)
             if event not in events:
-                self._happen(departure, event, counts or {}, role=role, person=person, root=root)
+                self._happen(departure, event, at, counts or {}, word=word, root=root)
         return event not in events
 
     @staticmethod
@@ -153,20 +157,27 @@ class Departures:
             raise Withdrawn(f"departure {departure[:12]}: it was withdrawn; nothing more is done")
 
     def _happen(
-        self, departure: str, event: Event, counts: Mapping[str, int], *, role: str | None = None,
-        person: str | None = None, root: str | None = None,
+        self, departure: str, event: Event, at: datetime, counts: Mapping[str, int], *, word: Word | None,
+        root: str | None = None,
     ) -> None:  # fmt: skip
-        conn, approver = self._connection.get(), uuid4().hex if role or person else None
-        if approver:
-            conn.execute(queries("plans")["name_approver"], {"approver": approver, "person": person})
-        told = {"departure": departure, "event": event, "counts": json.dumps(dict(counts)), "approver": approver}
-        conn.execute(_SQL["happen"], told)
+        conn, approver = self._connection.get(), None
+        if word is not None:
+            approver = uuid4().hex
+            conn.execute(queries("plans")["name_approver"], {"approver": approver, "person": word.person})
+        told = {"departure": departure, "event": event, "at": at, "counts": json.dumps(dict(counts))}
+        conn.execute(_SQL["happen"], {**told, "approver": approver})
         if event == "ended":
             conn.execute(_SQL["end"], {"departure": departure})
         self._write(
             f"departure/{departure}/{event}",
             lambda place: departure_leaf(
-                place, departure, event=event, counts=counts, role=role, approver=approver, root=root
+                place,
+                departure,
+                event=event,
+                counts=counts,
+                role=word.role if word else None,
+                approver=approver,
+                root=root,
             ),
         )
 

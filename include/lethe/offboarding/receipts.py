@@ -6,10 +6,12 @@ nonced digests become evidence.
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, NamedTuple
 
+from lethe.evidence.receipts import NONCE_BYTES
 from lethe.offboarding.platform import Ref
 from lethe.sql import queries
 from lethe.stores.postgres.connection import Connection, telling
@@ -98,6 +100,17 @@ class Handed:
     def counts(self) -> Counter[State]:
         """How many messages have come how far."""
         return Counter(dict(self._all("counts")))
+
+    @telling
+    def committed(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The digests of what was confirmed, each with the nonce that hides it, which it gets here once."""
+        conn = self._connection.get()
+        with conn.transaction():
+            conn.execute(_SQL["one_chooses"], self._of)
+            bare = [number for (number,) in self._all("without_nonce")]
+            nonces = [secrets.token_bytes(NONCE_BYTES) for _ in bare]
+            conn.execute(_SQL["give_nonces"], {**self._of, "numbers": bare, "nonces": nonces})
+            return tuple((digest, nonce) for digest, nonce in self._all("confirmed"))
 
     def _all(self, name: str) -> list[tuple]:  # type: ignore[type-arg]
         return self._connection.get().execute(_SQL[name], self._of).fetchall()

@@ -48,6 +48,18 @@ WHERE departure = %(departure)s AND recipient = %(recipient)s AND state = 'recei
 -- name: counts
 SELECT state, count(*) FROM lethe.handed WHERE departure = %(departure)s AND recipient = %(recipient)s GROUP BY state
 
+-- name: without_nonce
+SELECT number FROM lethe.handed
+WHERE departure = %(departure)s AND recipient = %(recipient)s AND state = 'confirmed' AND nonce IS NULL
+
+-- name: give_nonces
+UPDATE lethe.handed h SET nonce = n.nonce FROM unnest(%(numbers)s::bigint[], %(nonces)s::bytea[]) AS n(number, nonce)
+WHERE h.departure = %(departure)s AND h.recipient = %(recipient)s AND h.number = n.number
+
+-- name: confirmed
+SELECT digest, nonce FROM lethe.handed
+WHERE departure = %(departure)s AND recipient = %(recipient)s AND state = 'confirmed' ORDER BY number
+
 -- name: open
 INSERT INTO lethe.departure (id, employee, manager, recipients, last_day, lang, picked)
 VALUES (%(id)s, %(employee)s, %(manager)s, %(recipients)s, %(last_day)s, %(lang)s, %(picked)s)
@@ -68,8 +80,8 @@ SELECT FROM lethe.departure WHERE id = %(departure)s FOR UPDATE
 SELECT event FROM lethe.departure_event WHERE departure = %(departure)s
 
 -- name: happen
-INSERT INTO lethe.departure_event (departure, event, counts, approver)
-VALUES (%(departure)s, %(event)s, %(counts)s, %(approver)s)
+INSERT INTO lethe.departure_event (departure, event, at, counts, approver)
+VALUES (%(departure)s, %(event)s, %(at)s, %(counts)s, %(approver)s)
 
 -- name: end
 UPDATE lethe.departure SET ended = true WHERE id = %(departure)s

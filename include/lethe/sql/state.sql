@@ -184,7 +184,7 @@ CREATE TABLE IF NOT EXISTS lethe.departure_event (
     event     text NOT NULL,
     counts    jsonb NOT NULL,
     approver  text REFERENCES lethe.approver,
-    at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    at        timestamptz NOT NULL,
     PRIMARY KEY (departure, event)
 );
 
@@ -197,6 +197,7 @@ CREATE TABLE IF NOT EXISTS lethe.handed (
     ref       text NOT NULL,
     digest    bytea,
     target    text,
+    nonce     bytea,  -- hides the digest in evidence
     state     text NOT NULL DEFAULT 'chosen' CHECK (state IN ('chosen', 'received', 'confirmed', 'gone', 'refused')),
     PRIMARY KEY (departure, number),
     UNIQUE (departure, recipient, folder, ref)
@@ -243,7 +244,7 @@ GRANT INSERT ON lethe.policy, lethe.plan, lethe.run, lethe.finding, lethe.rememb
 GRANT UPDATE (made_at, outcome) ON lethe.plan TO lethe_worker;
 GRANT INSERT ON lethe.departure, lethe.departure_event, lethe.handed TO lethe_worker;
 GRANT UPDATE (ended) ON lethe.departure TO lethe_worker;
-GRANT UPDATE (digest, target, state) ON lethe.handed TO lethe_worker;
+GRANT UPDATE (digest, target, nonce, state) ON lethe.handed TO lethe_worker;
 GRANT UPDATE (detail, gone_at, told_at) ON lethe.finding TO lethe_worker;
 GRANT UPDATE (body, at) ON lethe.remembered TO lethe_worker;
 GRANT UPDATE (planted, released_on, fate, ended_on) ON lethe.canary TO lethe_worker;

@@ -1,0 +1,86 @@
+"""Looking employees up in the directory: who they are stays there, and everything else goes by their number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Literal
+
+from psycopg.sql import SQL, Identifier
+
+from lethe.errors import StoreRefused
+from lethe.offboarding import rules
+from lethe.offboarding.platform import Mailbox
+from lethe.stores.postgres.connection import Connection, telling
+
+
+@dataclass(frozen=True)
+class Employee:
+    """An employee as the directory has them; `last_day` is None for somebody who is not leaving.
+
+    `is_withdrawn` says that they were about to leave, and stay after all.
+    """
+
+    number: str
+    mailbox: Mailbox | None = field(repr=False)
+    name: str = field(repr=False)
+    manager: str | None
+    lang: Literal["nb", "en"]
+    hired: date | None
+    last_day: date | None
+    is_withdrawn: bool
+
+    def is_leaving(self) -> bool:
+        """Whether the directory has a departure of theirs."""
+        return self.last_day is not None and not self.is_withdrawn
+
+
+class Directory:
+    """The table of employees in a store; errors are StoreError, and name nobody."""
+
+    def __init__(self, connection: Connection, where: rules.Directory) -> None:
+        self.name, self._connection, self._where = connection.name, connection, where
+
+    @property
+    def store(self) -> Directory:
+        """Itself: errors name this store."""
+        return self
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    @telling
+    def find(self, numbers: Iterable[str]) -> Mapping[str, Employee]:
+        """The employees with these numbers that there are; StoreRefused when a number has two."""
+        where = self._where
+        columns = (where.number, where.mailbox, where.name, where.manager, where.language, where.hired, where.last_day)
+        asked = SQL("SELECT {}, {}::text FROM {} WHERE {}::text = ANY(%s)").format(
+            SQL(", ").join(
+                SQL("{}::date" if column in (where.hired, where.last_day) else "{}::text").format(Identifier(column))
+                for column in columns
+            ),
+            Identifier(where.status),
+            Identifier(where.schema, where.table),
+            Identifier(where.number),
+        )
+        wanted = list(numbers)
+        found = self._connection.get().execute(asked, (wanted,)).fetchall()
+        employees = {row[0]: self._employee(row) for row in found}
+        if len(employees) < len(found):
+            raise StoreRefused(f"store {self.name}: found an employee number twice, expected a key; see the policy")
+        return employees
+
+    def _employee(self, row: tuple[Any, ...]) -> Employee:
+        number, mailbox, name, manager, lang, hired, last_day, status = row
+        return Employee(
+            number,
+            Mailbox(mailbox) if mailbox else None,
+            name or "",
+            manager,
+            "en" if lang == "en" else "nb",
+            hired,
+            last_day,
+            status in self._where.withdrawn,
+        )
