@@ -17,6 +17,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from lethe.deadlines import Period, YearEnd
+from lethe.offboarding.rules import Offboarding
 
 # ---------------------------------------------------------------- the policy
 
@@ -490,6 +491,8 @@ class Policy:
     documents: Mapping[str, DocumentStore] = field(default_factory=dict)
     anonymity: Mapping[str, Anonymity] = field(default_factory=dict)
     """By dataset."""
+    offboarding: Offboarding | None = None
+    """None: Lethe touches nobody's mailbox."""
 
 
 # ---------------------------------------------------------------- verdicts
