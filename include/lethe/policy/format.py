@@ -3,6 +3,7 @@
     organisation.yaml          → OrganisationFile
     stores.yaml                → StoresFile
     activities/<activity>.yaml → ActivityFile
+    offboarding.yaml           → OffboardingFile, in offboarding_forms.py
 
 Only the shape is checked here; whether names exist and fit together is resolve.py's question.
 """

@@ -8,6 +8,7 @@ from typing import TypeVar
 from lethe.errors import PolicyError
 from lethe.model import Policy
 from lethe.policy.format import ActivityFile, Form, OrganisationFile, StoresFile
+from lethe.policy.offboarding_forms import OffboardingFile
 from lethe.policy.problems import Problem, Problems, Spot
 from lethe.policy.reading import Tree, Unreadable, read
 from lethe.policy.resolve import Source, Sources, resolve
@@ -17,7 +18,7 @@ F = TypeVar("F", bound=Form)
 
 
 def load(directory: Path) -> Policy:
-    """Read organisation.yaml, stores.yaml and activities/*.yaml of a directory.
+    """Read organisation.yaml, stores.yaml, activities/*.yaml and, where there is one, offboarding.yaml of a directory.
 
     Raises PolicyError with one line `file:line:col: ...` for each problem, sorted by place.
     """
@@ -34,12 +35,14 @@ def _sources(directory: Path, problems: Problems) -> Sources:
     files = sorted(path for path in folder.glob("*.yaml") if not path.name.startswith("."))
     if not files:
         problems.found.add(Problem(str(folder), 1, 1, "found no *.yaml file, expected one for each activity"))
-    for path in folder.glob("*.yml"):
+    for path in (*folder.glob("*.yml"), *directory.glob("offboarding.yml")):
         problems.found.add(Problem(str(path), 1, 1, "found the ending .yml, expected .yaml: it would not be read"))
+    departures = directory / "offboarding.yaml"
     return Sources(
         organisation=_source(directory / "organisation.yaml", OrganisationFile, problems),
         stores=_source(directory / "stores.yaml", StoresFile, problems),
         activities=tuple(_source(path, ActivityFile, problems) for path in files),
+        offboarding=_source(departures, OffboardingFile, problems) if departures.exists() else None,
     )
 
 

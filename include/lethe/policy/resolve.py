@@ -21,6 +21,7 @@ from lethe.model import (
     Rule,
     Store,
 )
+from lethe.offboarding.rules import Offboarding
 from lethe.policy.anonymity import resolve_anonymity
 from lethe.policy.canaries import check_canaries
 from lethe.policy.coverage import (
@@ -45,6 +46,8 @@ from lethe.policy.format import (
 )
 from lethe.policy.free import check_free_tables, qualified
 from lethe.policy.kinds import many
+from lethe.policy.offboarding import Around, resolve_offboarding
+from lethe.policy.offboarding_forms import OffboardingFile
 from lethe.policy.problems import Problems, Spot, one_of
 from lethe.policy.reading import Tree
 from lethe.policy.rules import place_of_fields, redactions, resolve_floor, resolve_rule
@@ -67,6 +70,7 @@ class Sources:
     organisation: Source[OrganisationFile]
     stores: Source[StoresFile]
     activities: tuple[Source[ActivityFile], ...]
+    offboarding: Source[OffboardingFile] | None = None
 
     def readable(self) -> tuple[tuple[Spot, ActivityFile], ...]:
         """The activities that can be looked at."""
@@ -94,6 +98,7 @@ def resolve(sources: Sources, problems: Problems) -> Policy | None:
     anonymity = _anonymity(sources, estate, [rule for rule, _ in rules])
     if sources.stores.form is not None and sources.complete:
         check_canaries(stores, sources.stores.spot, [rule for rule, _ in rules], floors.values(), estate.datasets)
+    mailboxes = _offboarding(sources, estate)
     if sources.complete and organisation is not None:
         check_obligations(organisation.obligations, sources.organisation.spot, sources.readable())
     if problems.found or organisation is None:
@@ -104,7 +109,19 @@ def resolve(sources: Sources, problems: Problems) -> Policy | None:
     by_name = {r.name: replace(r, dependents=dependents_of(r, known, estate.datasets)) for r in known}
     lines, documents = problems.warning_lines(), _document_stores(sources.stores)
     return _sealed(
-        Policy(organisation, stores, activities, estate.datasets, by_name, floors, "", lines, documents, anonymity)
+        Policy(
+            organisation,
+            stores,
+            activities,
+            estate.datasets,
+            by_name,
+            floors,
+            "",
+            lines,
+            documents,
+            anonymity,
+            mailboxes,
+        )
     )
 
 
@@ -308,6 +325,17 @@ def _rules(sources: Sources, estate: Estate, floors: Mapping[str, Floor]) -> lis
         for name, form in activity.rules.items()
     )
     return [(rule, spot) for rule, spot in spots if rule is not None]
+
+
+def _offboarding(sources: Sources, estate: Estate) -> Offboarding | None:
+    source = sources.offboarding
+    if source is None or source.form is None:
+        return None
+    stores = sources.stores.spot.tree.names("stores") if sources.stores.form else None
+    head, tree = sources.organisation.form, sources.organisation.spot.tree
+    obligations = None if tree.is_broken(("obligations",)) else tree.names("obligations")
+    contact = head.contact if head else ""
+    return resolve_offboarding(source.form, source.spot, estate, Around(stores, obligations, contact))
 
 
 def _check_known(name: str, known: Iterable[str], what: str, spot: Spot) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from lethe.policy.format import ActivityFile, OrganisationFile, StoresFile
+from lethe.policy.offboarding_forms import OffboardingFile
 
 PUBLISHED = Path(__file__).with_name("policy.schema.json")
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema draft 2020-12, made from the forms in format.py."""
-    forms = (OrganisationFile, StoresFile, ActivityFile)
+    """JSON Schema draft 2020-12, made from the forms in format.py and offboarding_forms.py."""
+    forms = (OrganisationFile, StoresFile, ActivityFile, OffboardingFile)
     _, definitions = models_json_schema([(form, "validation") for form in forms], by_alias=True)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from lethe.policy.format import Form
+from lethe.policy.offboarding_forms import SOUND
 from lethe.policy.problems import Problems, Spot, one_of
 from lethe.policy.reading import Path, Tree
 
@@ -36,7 +37,7 @@ _STAND_INS: Mapping[str, Any] = {  # what a broken head is filled up with, so th
     "activity": "unknown", "title": _WORDS, "purpose": _WORDS, "legal_basis": "-", "responsible": "unknown",
     "people": ["-"], "measures": ["-"], "controller": "-", "represented_by": "-", "privacy_officer": "unknown",
     "contact": "-", "time_zone": "Europe/Oslo", "fiscal_year_end": "12-31", "languages": ["en"], "roles": {},
-    "processors": {}, "obligations": {},
+    "processors": {}, "obligations": {}, **SOUND,
 }  # fmt: skip
 
 
