@@ -32,7 +32,8 @@ def look(lethe: Lethe, store: str, today: date, grace: int = GRACE) -> StoreChec
     policy = lethe.policy
     waiting = frozenset(name for name, rule in policy.rules.items() if not lethe.state.is_confirmed(rule))
     rules = tuple(rule for rule in policy.rules.values() if rule.dataset.store == store)
-    found = check_store(Asked(policy, store, rules, today, grace, waiting), lethe.address(store))
+    asked = Asked(policy, store, rules, today, grace, waiting, lethe.address)
+    found = check_store(asked, lethe.address(store))
     before = lethe.state.remembered(store)
     if found.identity is None:
         return replace(found, before=before)
