@@ -8,6 +8,7 @@ import pytest
 from demo.postgres import Postgres
 from faults import NOW, act, approved
 from lethe import checking
+from lethe.checks import elsewhere
 from lethe.checks.questions import READING, Question
 from lethe.checks.result import Checked
 from lethe.checks.trial import Tried
@@ -288,6 +289,17 @@ def test_a_look_cannot_write_though_it_has_tables_of_its_own(lethe: Lethe, monke
     assert found.state == "unknown"
     assert "ReadOnlySqlTransaction" in found.problem
     assert lethe.database.one("SELECT count(*) FROM cases") == 42
+
+
+def test_a_session_that_does_not_get_its_tables_does_not_ask(lethe: Lethe, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_) -> None:
+        raise psycopg.errors.DiskFull
+
+    monkeypatch.setattr(elsewhere, "_put", fail)
+    found = asked(lethe)
+    assert (found.state, found.counts) == ("unknown", None)
+    assert "store crm: the database answered DiskFull (53100): the disk is full" in found.problem
+    assert asked(lethe, "old-visits").state == "remaining"
 
 
 def test_the_other_store_is_only_read(lethe: Lethe, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,9 +70,23 @@ class Elsewhere:
                 self._brought[name] = self._read(dataset, types)
 
     def lay(self, conn: psycopg.Connection[Any], question: Question) -> None:
-        """Put what a question reads of other stores into a session."""
+        """Put what a question reads of other stores into a session; psycopg.Error."""
         for name in question.reads():
-            _put(conn, self._brought[name], self._indexes(self._brought[name]))
+            self._lay(conn, name)
+
+    def lay_all(self, conn: psycopg.Connection[Any], questions: list[Question]) -> dict[str, str]:
+        """As lay() for many; the rules whose questions cannot be asked in this session, and why."""
+        failed = dict[str, str]()
+        for name in sorted({name for question in questions for name in question.reads()}):
+            try:
+                self._lay(conn, name)
+            except psycopg.Error as error:
+                why = str(tell(self._store, error))
+                failed |= {question.rule.name: why for question in questions if name in question.reads()}
+        return failed
+
+    def _lay(self, conn: psycopg.Connection[Any], name: str) -> None:
+        _put(conn, self._brought[name], self._indexes(self._brought[name]))
 
     def _read(self, dataset: Dataset, columns: dict[str, str]) -> _Rows:
         if not self._may:

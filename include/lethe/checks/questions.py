@@ -74,7 +74,7 @@ class Question:
     """The key of the one row that is asked about; None for all rows."""
 
     def sql(self) -> str:
-        """The whole of it; one row, in the order of Counts. SchemaMismatch for what this store cannot be asked.
+        """The whole of it; one row, in the order of Counts. StoreError for what cannot be asked.
 
         Tables of other stores are those that brought() names.
         """

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import partial
 from typing import Any
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read while it is imported: nothing is told to anybody
@@ -198,13 +197,17 @@ def check_store(asked: Asked, conninfo: str) -> StoreChecked:
                 description=" / ".join(_ENOUGH[lang] for lang in asked.policy.organisation.languages),
             ),
         ]
-    lay = partial(_lay, elsewhere, questions)
+    failed = dict[str, str]()
+
+    def lay(conn: psycopg.Connection, _: object) -> None:
+        failed.update(elsewhere.lay_all(conn, questions))
+
     validated = _validated(store, conninfo, expected, lay) if expected else None
     document: dict[str, Any] = validated.to_json_dict() if validated else {}  # type: ignore[no-untyped-call]
     found = document.get("results", ())
     tried = dict(trial(conninfo, store, questions, elsewhere.lay))
     answered = (
-        replace(each, stale=stale.get(each.rule), trial=tried[each.rule])
+        replace(each, problem=failed.get(each.rule, each.problem), stale=stale.get(each.rule), trial=tried[each.rule])
         for each in (_checked(remains, seen) for remains, seen in zip(found[::2], found[1::2], strict=True))
     )
     page = _page(validated) if validated else ""
@@ -220,12 +223,6 @@ def _stale(asked: Asked, conn: psycopg.Connection, session: Seen) -> Iterator[tu
             continue
         with suppress(psycopg.Error, SchemaMismatch):
             yield rule.name, kept_by_statistics(conn, asked.question(rule, session))
-
-
-def _lay(elsewhere: Elsewhere, questions: list[Question], conn: psycopg.Connection, _: object) -> None:
-    """Put into a new session what the questions read of other stores."""
-    for question in questions:
-        elsewhere.lay(conn, question)
 
 
 def _validated(
