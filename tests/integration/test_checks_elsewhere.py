@@ -197,10 +197,16 @@ def test_values_are_brought_to_the_letter(open_lethe, here: str, there: str, rem
     assert asked(lethe).counts.remaining == remaining
 
 
-@pytest.mark.parametrize("kind", ["text", "numeric"])
-def test_keys_of_other_types_are_compared_as_text(open_lethe, kind: str) -> None:
+DAYS = "ALTER TABLE cases ALTER customer TYPE text USING (date '2020-01-01' + customer::int)::text"
+
+
+@pytest.mark.parametrize(
+    ("kind", "here"), [("text", ""), ("numeric", ""), ("date USING date '2020-01-01' + number", DAYS)]
+)
+def test_keys_of_other_types_are_compared_as_text(open_lethe, kind: str, here: str) -> None:
     activity = ONE_WAY.replace("{to: customers, by: customer}", "{to: customers, by: customer, as_text: true}")
-    lethe = open_lethe(activity, SCHEMA, elsewhere=REGISTER + f"ALTER TABLE customer ALTER number TYPE {kind}")
+    there = REGISTER + f"ALTER TABLE customer ALTER number TYPE {kind}"
+    lethe = open_lethe(activity, SCHEMA + here, elsewhere=there)
     assert asked(lethe).counts.remaining == 30
 
 
