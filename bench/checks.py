@@ -65,7 +65,9 @@ def _ask(how: str, directory: str, address: str, today: date) -> tuple[int, ...]
     """Rows, past their period, held, due and remaining."""
     import psycopg
 
-    from lethe.checks.suite import READING, Asked, Question, Seen, check_store
+    from lethe.checks.questions import READING, Question
+    from lethe.checks.sight import Seen
+    from lethe.checks.suite import Asked, check_store
     from lethe.discovery.look import discover
     from lethe.policy import load
 

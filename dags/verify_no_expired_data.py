@@ -22,8 +22,9 @@ tables, logs, copies, views. `lethe discover STORE` tells of them at length.
 are evidence. Alarms and warnings fail the run: `lethe findings` lists them with the role that answers for each, and
 `lethe check STORE` asks anew after something was mended.
 
-**letters** tells each role that the policy has an address for (`notify`) of what it answers for, once and then weekly,
-through Airflow's connection `smtp_default`.
+**letters** tells each role that the policy has a mail address or a webhook for (`notify`) of what it answers for, once
+and then weekly, through Airflow's connections `smtp_default` and those that the webhooks name. What one of them did not
+take fails the task, and is told by that one again.
 
 **Parameters.** `as_of`: ask as of this day.
 

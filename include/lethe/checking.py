@@ -34,7 +34,8 @@ def look(lethe: Lethe, store: str, today: date, grace: int = GRACE) -> StoreChec
     rules = tuple(rule for rule in policy.rules.values() if rule.dataset.store == store)
     canaries, before = lethe.state.canaries.of(store, today), lethe.state.remembered(store)
     counted = before.floored if before is not None else {}
-    found = check_store(Asked(policy, store, rules, today, grace, waiting, canaries, counted), lethe.address(store))
+    asked = Asked(policy, store, rules, today, grace, waiting, canaries, counted, lethe.address)
+    found = check_store(asked, lethe.address(store))
     if found.identity is None:
         return replace(found, before=before)
     try:

@@ -86,17 +86,19 @@ class Findings:
         return Changed(opened, gone)
 
     @telling
-    def tell(self, role: str, now: datetime, send: Callable[[tuple[Known, ...]], None]) -> int:
-        """Let `send` have what a role was not told yet, or a week ago, and remember that it was told; how many.
+    def tell(self, role: str, channel: str, now: datetime, send: Callable[[tuple[Known, ...]], None]) -> int:
+        """Let `send` have what a role was not told yet by this channel, or a week ago, and remember it; how many.
 
-        What `send` raises is raised, and nothing was told.
+        What `send` raises is raised, and nothing was told by this channel. One at a time tells.
         """
+        about = {"role": role, "channel": channel, "now": now}
         with self._connection.get().transaction():
             run = self._connection.get().execute
-            due = tuple(Known(*row) for row in run(_SQL["to_tell"], {"role": role, "now": now}).fetchall())
+            run(_SQL["one_tells"], about)  # by itself: what the one before us told is seen by a later statement only
+            due = tuple(Known(*row) for row in run(_SQL["to_tell"], about).fetchall())
             if due:
                 send(due)
-                run(_SQL["told"], {"ids": [each.id for each in due], "now": now})
+                run(_SQL["told"], {**about, "ids": [each.id for each in due]})
         return len(due)
 
     @staticmethod

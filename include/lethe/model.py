@@ -76,7 +76,7 @@ class Organisation:
     evidence: Evidence | None = None
     """None: leaves stay where they are written, and nobody signs them."""
     notify: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The mail addresses of roles that are told of findings."""
+    """Where roles are told of findings: mail addresses, and `webhook:CONNECTION`."""
 
 
 @dataclass(frozen=True)

@@ -167,11 +167,59 @@ WAYS: dict[str, tuple[Break, set[tuple[str, str]]]] = {
 }
 
 
+WAYS_ELSEWHERE: dict[str, tuple[Break, set[tuple[str, str]]]] = {
+    # of a rule that is read from another store
+    "a sweep that skips a rule that is read from another store": (
+        "INSERT INTO customer SELECT n, 'late', 3 FROM generate_series(1000, 1010) n",
+        {("remaining", RULE)},
+    ),
+    "the other store is down": (
+        lambda lethe: lethe.addresses.update(register="host=127.0.0.1 port=1 connect_timeout=1"),
+        {("unknown", RULE)},
+    ),
+    "the other store's table closed to Lethe": (
+        lambda lethe: lethe.register.run("REVOKE SELECT ON member FROM lethe_worker"),
+        {("unknown", RULE)},
+    ),
+    "the other store's table emptied": (lambda lethe: lethe.register.run("DELETE FROM member"), {("blind", RULE)}),
+    "the other store's clock set to NULL": (
+        lambda lethe: lethe.register.run("UPDATE member SET ended_on = NULL"),
+        {("blind", RULE)},
+    ),
+    "the other store's clock set back": (
+        lambda lethe: lethe.register.run("UPDATE member SET ended_on = ended_on - 1000 WHERE id = 100"),
+        {("remaining", RULE)},
+    ),
+    "a customer of the other store who came back": (
+        lambda lethe: lethe.register.run("UPDATE member SET ended_on = NULL WHERE id = 100"),
+        set(),
+    ),
+}
+
+
 @pytest.fixture
 def swept(open_lethe) -> Lethe:
     """All due customers are gone, and the store was asked once, with nothing against it."""
     lethe = open_lethe(ACTIVITY + EXPECT, SCHEMA)
     lethe.addresses["crm"] = make_conninfo(lethe.addresses["crm"])
+    act(lethe, approved(lethe))
+    assert found(lethe) == set()
+    return lethe
+
+
+@pytest.fixture
+def swept_elsewhere(open_lethe) -> Lethe:
+    """The same where each customer's member, with the clock, is in another store."""
+    member = "  members: {in: register, table: member, key: id, personal_data: {}}\n  customers:"
+    refers = "    key: id\n    refers_to: {member: {to: members, by: member}}\n"
+    activity = ACTIVITY.replace("  customers:", member, 1).replace("    key: id\n", refers)
+    lethe = open_lethe(
+        activity.replace("clock: ended_on", "clock: member.ended_on") + EXPECT,
+        "CREATE TABLE customer (id bigint PRIMARY KEY, name text, member bigint);"
+        "INSERT INTO customer SELECT n, 'Kunde ' || n, n FROM generate_series(1, 100) n",
+        elsewhere="CREATE TABLE member (id bigint PRIMARY KEY, ended_on date);"
+        "INSERT INTO member SELECT n, date '2023-12-31' + n FROM generate_series(1, 100) n",
+    )
     act(lethe, approved(lethe))
     assert found(lethe) == set()
     return lethe
@@ -224,6 +272,16 @@ def test_a_sweep_that_ignores_floors_is_found_for_a_week(floored: Lethe, monkeyp
     assert "floor-gone" not in {each.kind for each in looked.findings}
 
 
+@pytest.mark.parametrize("way", WAYS_ELSEWHERE)
+def test_what_is_broken_in_either_store_is_found(swept_elsewhere: Lethe, way: str) -> None:
+    broken, expected = WAYS_ELSEWHERE[way]
+    if isinstance(broken, str):
+        swept_elsewhere.database.run(broken)
+    else:
+        broken(swept_elsewhere)
+    assert found(swept_elsewhere) == expected
+
+
 def test_a_partition_that_was_taken_off_is_found(open_lethe) -> None:
     lethe = open_lethe(
         ACTIVITY,
@@ -266,8 +324,8 @@ def test_a_cutoff_that_is_days_off_is_found(open_lethe, monkeypatch: pytest.Monk
 
 def test_the_handbook_lists_every_way_and_what_is_found() -> None:
     rows = re.findall(r"^\| (.+?) \| (.+?) \|$", HANDBOOK.read_text(), re.MULTILINE)
-    told = {way: set(re.findall(r"`([a-z-]+)`", kinds)) for way, kinds in rows if "`" in kinds}
-    wanted = {way: {kind for kind, _ in expected} for way, (_, expected) in WAYS.items()}
+    told = {way: set(re.findall(r"`([a-z-]+)`", kinds)) for way, kinds in rows if "`" in kinds or kinds == "nothing"}
+    wanted = {way: {kind for kind, _ in expected} for way, (_, expected) in (WAYS | WAYS_ELSEWHERE).items()}
     assert told == {
         **wanted,
         "a cutoff that is a day off": {"remaining"},

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 from psycopg.sql import SQL, Composable, Identifier, Literal
 
-from lethe.errors import SchemaMismatch
 from lethe.model import (
     Anonymise,
     Change,
@@ -34,13 +33,14 @@ from lethe.model import (
     Surrogate,
     WriteDown,
 )
-from lethe.reach import datasets_of
 
 TypeOf = Callable[[Dataset, str], str]
 """The type of a dataset's column, in the words of information_schema."""
 
 SESSION = "-c timezone=UTC -c datestyle=ISO -c search_path=pg_catalog -c row_security=off -c jit=off"
 """How questions are asked; rows that row-level security hides are refused, not left out."""
+READING = f"{SESSION} -c default_transaction_read_only=on -c statement_timeout=1h"
+"""A check changes nothing."""
 FALSE = SQL("false")
 REASONS = ("unselected", "done", "held", "restricted", "floor", "needed")
 """What can keep a row whose period is over, in the order in which a row is counted under the first that holds."""
@@ -76,43 +76,47 @@ class Question:
     """Keys of rows that are not counted."""
 
     def sql(self) -> str:
-        """The whole of it; one row, in the order of Counts. SchemaMismatch for what this store cannot be asked."""
-        elsewhere = sorted({d.store for d in datasets_of(self.policy, self.rule)} - {self.rule.dataset.store})
-        if elsewhere:
-            raise SchemaMismatch((f"rule {self.rule.name}: is read from {', '.join(elsewhere)}, and not checked yet",))
-        compiler, dataset = _Compiler(self), self.rule.dataset
-        kept = compiler.keeping(self.rule)
+        """The whole of it; one row, in the order of Counts. StoreError for what cannot be asked.
+
+        Tables of other stores are those that brought() names.
+        """
+        return self._compiled(_Compiler(self)).as_string()
+
+    def reads(self) -> Mapping[str, frozenset[str]]:
+        """What it reads of other stores: columns by dataset."""
+        compiler = _Compiler(self)
+        self._compiled(compiler)
+        return {name: frozenset(columns) for name, columns in compiler.reads.items()}
+
+    def _compiled(self, compiler: _Compiler) -> Composable:
+        dataset, kept = self.rule.dataset, compiler.keeping(self.rule)
         first = SQL("CASE {} END").format(
             SQL(" ").join(SQL("WHEN {} THEN {}").format(kept[reason], Literal(reason)) for reason in REASONS)
         )
         counts = SQL(", ").join(
             SQL("count(*) FILTER (WHERE is_over AND kept = {})").format(Literal(reason)) for reason in REASONS
         )
-        return (
-            SQL(
-                "SELECT count(*), count(day), {fresh},"
-                " count(*) FILTER (WHERE is_over), {counts},"
-                " count(*) FILTER (WHERE is_over AND kept IS NULL AND last >= {today} - {grace}),"
-                " count(*) FILTER (WHERE is_over AND kept IS NULL AND last < {today} - {grace})"
-                " FROM (SELECT l.day, l.last, l.is_over, CASE WHEN l.is_over THEN {first} END AS kept"
-                " FROM {table} AS r CROSS JOIN LATERAL ("
-                "SELECT c.day, c.last, coalesce(c.last < {today}, false) AS is_over FROM ("
-                "SELECT d.day, (d.day + {period}::interval)::date AS last"
-                " FROM (SELECT {day} AS day OFFSET 0) AS d OFFSET 0"
-                ") AS c OFFSET 0) AS l{which} OFFSET 0) AS asked"  # each said once: or it is worked out for every count
-            )
-            .format(
-                today=Literal(self.today),
-                fresh=self._fresh(),
-                grace=Literal(self.grace),
-                counts=counts,
-                first=first,
-                table=_table(dataset),
-                day=compiler.day(self.rule.clock, dataset, "r"),
-                period=Literal(str(self.rule.keep)),
-                which=self._which(),
-            )
-            .as_string()
+        return SQL(
+            "SELECT count(*), count(day), {fresh},"
+            " count(*) FILTER (WHERE is_over), {counts},"
+            " count(*) FILTER (WHERE is_over AND kept IS NULL AND last >= {today} - {grace}),"
+            " count(*) FILTER (WHERE is_over AND kept IS NULL AND last < {today} - {grace})"
+            " FROM (SELECT l.day, l.last, l.is_over, CASE WHEN l.is_over THEN {first} END AS kept"
+            " FROM {table} AS r CROSS JOIN LATERAL ("
+            "SELECT c.day, c.last, coalesce(c.last < {today}, false) AS is_over FROM ("
+            "SELECT d.day, (d.day + {period}::interval)::date AS last"
+            " FROM (SELECT {day} AS day OFFSET 0) AS d OFFSET 0"
+            ") AS c OFFSET 0) AS l{which} OFFSET 0) AS asked"  # each said once: or it is worked out for every count
+        ).format(
+            today=Literal(self.today),
+            fresh=self._fresh(),
+            grace=Literal(self.grace),
+            counts=counts,
+            first=first,
+            table=compiler.table(dataset),
+            day=compiler.day(self.rule.clock, dataset, "r"),
+            period=Literal(str(self.rule.keep)),
+            which=self._which(),
         )
 
     def under_floors(self, since: date, until: date) -> str:
@@ -125,7 +129,7 @@ class Question:
                 " (SELECT d.day + {period}::interval FROM (SELECT {day} AS day) AS d)::date < {since} AND {kept}"
             )
             .format(
-                table=_table(dataset),
+                table=compiler.table(dataset),
                 period=Literal(str(self.rule.keep)),
                 day=compiler.day(self.rule.clock, dataset, "r"),
                 since=Literal(since),
@@ -163,7 +167,9 @@ class _Compiler:
 
     def __init__(self, question: Question) -> None:
         self.policy, self.today, self.type_of = question.policy, question.today, question.type_of
-        self.zone = question.policy.organisation.zone.key
+        self.zone, self.store = question.policy.organisation.zone.key, question.rule.dataset.store
+        self.reads = dict[str, set[str]]()
+        """Columns that were named of datasets of other stores."""
         self._numbers = count()
 
     def keeping(self, rule: Rule) -> dict[str, Composable]:
@@ -188,18 +194,20 @@ class _Compiler:
     def value(self, ref: ColumnRef, dataset: Dataset, alias: str) -> Composable:
         """What the referenced column holds; NULL where nothing is reached."""
         if not ref.path:
+            self._note(dataset, ref.column)
             return SQL("{}.{}").format(Identifier(alias), Identifier(ref.column))
         relation = dataset.relations[ref.path[0]]
         target, inner = self.policy.datasets[relation.to], self._alias()
         return SQL("(SELECT {} FROM {} AS {} WHERE {})").format(
             self.value(ColumnRef(ref.column, ref.path[1:]), target, inner),
-            _table(target),
+            self.table(target),
             Identifier(inner),
             self.linked(relation, dataset, alias, inner),
         )
 
     def linked(self, relation: Relation, dataset: Dataset, below: str, above: str) -> Composable:
         """The row `below` refers to the row `above`."""
+        self._note_link(relation, dataset)
         as_text = SQL("::text" if relation.as_text else "")
         pairs: list[Composable] = [
             SQL("{}.{}{} = {}.{}{}").format(
@@ -254,7 +262,8 @@ class _Compiler:
             of = self.protected(kind, kin.dataset, inner, kin.floors, kin.kin, kin.others)
             when = [self.condition(kin.relation.when, kin.dataset, inner)] if kin.relation.when else []
             below, above = zip(*kin.relation.columns, strict=True)
-            tests.append(_among((alias, above), (inner, below), kin.dataset, [*when, of], as_text=kin.relation.as_text))
+            table = self.table(kin.dataset)
+            tests.append(_among((alias, above), (inner, below), table, [*when, of], as_text=kin.relation.as_text))
         for kin in up:
             inner = self._alias()
             tests.append(
@@ -271,8 +280,9 @@ class _Compiler:
     def above(self, relation: Relation, dataset: Dataset, alias: str, inner: str, test: Composable) -> Composable:
         """What the row refers to by the relation passes the test, which is about `inner`."""
         below, above = zip(*relation.columns, strict=True)
-        target = self.policy.datasets[relation.to]
-        found = _among((alias, below), (inner, above), target, [test], as_text=relation.as_text)
+        self._note_link(relation, dataset)
+        table = self.table(self.policy.datasets[relation.to])
+        found = _among((alias, below), (inner, above), table, [test], as_text=relation.as_text)
         if relation.when is None or found is FALSE:
             return found
         return SQL("coalesce({} AND {}, false)").format(self.condition(relation.when, dataset, alias), found)
@@ -339,7 +349,7 @@ class _Compiler:
             left = SQL("NOT {}").format(self.changed(each.fields, each.dataset, inner)) if each.fields else SQL("true")
             tests.append(
                 SQL("coalesce(({}) IN (SELECT {} FROM {} AS {} WHERE {}), false)").format(
-                    SQL(", ").join(own), SQL(", ").join(ways), _table(each.dataset), Identifier(inner), left
+                    SQL(", ").join(own), SQL(", ").join(ways), self.table(each.dataset), Identifier(inner), left
                 )
             )
         return _any(tests)
@@ -398,19 +408,32 @@ class _Compiler:
             return SQL("{}::text").format(parts[0])
         return SQL("jsonb_build_array({})::text").format(SQL(", ").join(parts))
 
+    def table(self, dataset: Dataset) -> Identifier:
+        """Where rows of the dataset are read from."""
+        return Identifier(dataset.schema, dataset.table) if dataset.store == self.store else brought(dataset)
+
+    def _note_link(self, relation: Relation, dataset: Dataset) -> None:
+        self._note(dataset, *(own for own, _ in relation.columns))
+        self._note(self.policy.datasets[relation.to], *(other for _, other in relation.columns))
+
+    def _note(self, dataset: Dataset, *columns: str) -> None:
+        if dataset.store != self.store:
+            self.reads.setdefault(dataset.name, set()).update(columns)
+
     def _alias(self) -> str:
         return f"q{next(self._numbers)}"
 
 
-def _table(dataset: Dataset) -> Identifier:
-    return Identifier(dataset.schema, dataset.table)
+def brought(dataset: Dataset) -> Identifier:
+    """The asking session's table of a dataset of another store (elsewhere.py)."""
+    return Identifier("pg_temp", f"brought_{dataset.name}")
 
 
 def _among(
-    own: tuple[str, tuple[str, ...]], other: tuple[str, tuple[str, ...]], of: Dataset, tests: list[Composable],
+    own: tuple[str, tuple[str, ...]], other: tuple[str, tuple[str, ...]], of: Identifier, tests: list[Composable],
     *, as_text: bool,
 ) -> Composable:  # fmt: skip
-    """Columns of one row are those of some row of the dataset that passes the tests; asked once, not for each row."""
+    """Columns of one row are those of some row of the table that passes the tests; asked once, not for each row."""
     if any(test is FALSE for test in tests):
         return FALSE
     cast = SQL("::text" if as_text else "")
@@ -419,7 +442,7 @@ def _among(
         for alias, names in (own, other)
     )
     return SQL("coalesce(({}) IN (SELECT {} FROM {} AS {} WHERE {}), false)").format(
-        here, there, _table(of), Identifier(other[0]), _all(tests)
+        here, there, of, Identifier(other[0]), _all(tests)
     )
 
 

@@ -9,7 +9,7 @@ import logging
 import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -28,25 +28,24 @@ from great_expectations.expectations.metrics.table_metric_provider import TableM
 from great_expectations.render.renderer import ValidationResultsPageRenderer  # type: ignore[attr-defined]
 from great_expectations.render.view import DefaultJinjaPageView  # type: ignore[attr-defined]
 from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import Engine, event
 
 from lethe import sentences
 from lethe.checks.canaries import Canary, Judged, judge
+from lethe.checks.elsewhere import MAY, Elsewhere
 from lethe.checks.identity import Identity
 from lethe.checks.kept import Floored, Lawful, gone_on_hold, lawful
-from lethe.checks.questions import SESSION, Counts, Question
+from lethe.checks.questions import READING, Counts, Question
 from lethe.checks.result import Checked, StoreChecked
 from lethe.checks.sight import Seen, kept_by_statistics, unseen
 from lethe.checks.trial import trial
-from lethe.errors import SchemaMismatch
+from lethe.errors import ConfigError, SchemaMismatch, StoreError
 from lethe.model import Dataset, Policy, Rule
 from lethe.stores.postgres.connection import tell
 
 logging.getLogger("great_expectations").setLevel(logging.WARNING)  # what it loads is of interest to nobody
 
 _ALONE = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">"""
-
-READING = f"{SESSION} -c default_transaction_read_only=on -c statement_timeout=1h"
-"""A check changes nothing."""
 
 
 class Answer(TableMetricProvider):
@@ -122,6 +121,10 @@ class ExpectToSeeEnough(_OfRule):
         return not blind, {"observed_value": "; ".join(blind) or "enough"}
 
 
+def _nowhere(store: str) -> str:
+    raise ConfigError(f"found no address of {store}, expected one")
+
+
 @dataclass(frozen=True)
 class Asked:
     """What is asked of a store, as of which day; `grace` is how many days the sweep has to come by.
@@ -138,8 +141,10 @@ class Asked:
     unconfirmed: frozenset[str] = frozenset()
     canaries: tuple[Canary, ...] = ()
     floored: Mapping[str, Floored] = field(default_factory=dict)
+    address: Callable[[str], str] = _nowhere
+    """The libpq connection string of another store that rules are read from, by its name."""
 
-    def question(self, rule: Rule, session: Seen) -> Question:
+    def question(self, rule: Rule, session: Seen | Elsewhere) -> Question:
         """What is asked about one of the rules; canaries count for nobody."""
         planted = tuple(sorted(each.key for each in self.canaries if each.rule == rule.name))
         return Question(self.policy, rule, self.today, self.grace, session.type_of, without=planted)
@@ -167,6 +172,7 @@ def check_store(asked: Asked, conninfo: str) -> StoreChecked:
     try:
         with psycopg.connect(conninfo, autocommit=True, connect_timeout=10, options=READING) as conn:
             session = Seen.by(conn)
+            may = bool((conn.execute(MAY).fetchone() or (False,))[0])
             identity = Identity.of(conn, sorted({d.place for d in _datasets(asked)}), marked=bool(asked.rules))
             stale = dict(_stale(asked, conn, session))
             canaries = tuple(_judged(asked, conn, session))
@@ -176,12 +182,14 @@ def check_store(asked: Asked, conninfo: str) -> StoreChecked:
         nothing = (Checked(rule.name, "unknown", problem=problem) for rule in asked.rules)
         unseen = tuple(Judged(each, "unseen") for each in asked.canaries)
         return StoreChecked(store, asked.today, tuple(nothing), grace=asked.grace, problem=problem, canaries=unseen)
+    elsewhere = Elsewhere(asked.policy, store, session, asked.address, may=may)
     expected, questions = list[_OfRule](), list[Question]()
     for rule in asked.rules:
-        question = asked.question(rule, session)
+        question = asked.question(rule, elsewhere)
         try:
             query = question.sql()
-        except SchemaMismatch as error:
+            elsewhere.bring(question)
+        except StoreError as error:
             unknown.append(Checked(rule.name, "unknown", problem=str(error)))
             continue
         questions.append(question)
@@ -198,12 +206,17 @@ def check_store(asked: Asked, conninfo: str) -> StoreChecked:
                 description=" / ".join(_ENOUGH[lang] for lang in asked.policy.organisation.languages),
             ),
         ]
-    validated = _validated(store, conninfo, expected) if expected else None
+    failed = dict[str, str]()
+
+    def lay(conn: psycopg.Connection, _: object) -> None:
+        failed.update(elsewhere.lay_all(conn, questions))
+
+    validated = _validated(store, conninfo, expected, lay) if expected else None
     document: dict[str, Any] = validated.to_json_dict() if validated else {}  # type: ignore[no-untyped-call]
     found = document.get("results", ())
-    tried = dict(trial(conninfo, store, questions))
+    tried = dict(trial(conninfo, store, questions, elsewhere.lay))
     answered = (
-        replace(each, stale=stale.get(each.rule), trial=tried[each.rule])
+        replace(each, problem=failed.get(each.rule, each.problem), stale=stale.get(each.rule), trial=tried[each.rule])
         for each in (_checked(remains, seen) for remains, seen in zip(found[::2], found[1::2], strict=True))
     )
     page = _page(validated) if validated else ""
@@ -258,8 +271,10 @@ def _stale(asked: Asked, conn: psycopg.Connection, session: Seen) -> Iterator[tu
             yield rule.name, kept_by_statistics(conn, asked.question(rule, session))
 
 
-def _validated(store: str, conninfo: str, expected: list[_OfRule]) -> ExpectationSuiteValidationResult:
-    """The validation as Great Expectations tells it."""
+def _validated(
+    store: str, conninfo: str, expected: list[_OfRule], lay: Callable[[psycopg.Connection, object], None]
+) -> ExpectationSuiteValidationResult:
+    """The validation as Great Expectations tells it; `lay` is given each of its sessions before it asks."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}  # type: ignore[assignment]
     session = {**conninfo_to_dict(conninfo), "options": READING, "autocommit": True}
@@ -272,12 +287,19 @@ def _validated(store: str, conninfo: str, expected: list[_OfRule]) -> Expectatio
         )
     try:
         batch = source.add_query_asset(store, query="SELECT 1").add_batch_definition_whole_table("all").get_batch()
+        _before_asking(batch.data.execution_engine.engine, lay)
         suite = gx.ExpectationSuite(store, expectations=list(expected))
         found = batch.validate(suite, result_format="SUMMARY")
         batch.data.execution_engine.engine.dispose()
     finally:
         source.get_engine().dispose()
     return found
+
+
+def _before_asking(engine: Engine, lay: Callable[[psycopg.Connection, object], None]) -> None:
+    """Let `lay` have every session that is opened from now on; those that are open are closed."""
+    engine.dispose()
+    event.listen(engine, "connect", lay)
 
 
 def _page(validated: ExpectationSuiteValidationResult) -> str:

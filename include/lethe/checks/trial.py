@@ -10,7 +10,7 @@ which never sees them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -51,7 +51,11 @@ class _Untried(Exception):
     """Why it cannot be tried."""
 
 
-def trial(conninfo: str, store: str, questions: list[Question]) -> Iterator[tuple[str, Tried]]:
+Lay = Callable[[psycopg.Connection[Any], Question], None]
+"""Puts what a question reads of other stores into a session."""
+
+
+def trial(conninfo: str, store: str, questions: list[Question], lay: Lay) -> Iterator[tuple[str, Tried]]:
     """Each question's rule with what became of it. All is rolled back, and nobody else ever sees it."""
     try:
         conn = psycopg.connect(conninfo, connect_timeout=10, options=WRITING)
@@ -60,11 +64,12 @@ def trial(conninfo: str, store: str, questions: list[Question]) -> Iterator[tupl
         return
     with closing(conn):  # and not `with conn`, which would commit
         for question in questions:
-            yield question.rule.name, _tried(conn, store, question)
+            yield question.rule.name, _tried(conn, store, question, lay)
 
 
-def _tried(conn: psycopg.Connection[Any], store: str, question: Question) -> Tried:
+def _tried(conn: psycopg.Connection[Any], store: str, question: Question, lay: Lay) -> Tried:
     try:
+        lay(conn, question)
         return _Trial(conn, question).outcome()
     except _Untried as reason:
         return Tried("untried", str(reason))

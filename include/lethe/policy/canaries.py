@@ -30,13 +30,13 @@ def check_canaries(
                 own = [rule.name for rule in rules if rule.dataset.store == store.name]
                 here.report(f'found "{name}", expected {one_of("a rule of this store", name, own)}', key=True)
                 continue
-            for problem in _of_rule(known[name]):
+            for problem in _of_rule(known[name], datasets):
                 here.report(problem, key=True)
             for column, problem in _of_values(known[name], values):
                 (here / column).report(problem)
 
 
-def _of_rule(rule: Rule) -> Iterator[str]:
+def _of_rule(rule: Rule, datasets: Mapping[str, Dataset]) -> Iterator[str]:
     """Why the rule cannot be tried so."""
     dataset, expected = rule.dataset, "expected a rule that"
     if not isinstance(rule.action, Delete):
@@ -45,8 +45,22 @@ def _of_rule(rule: Rule) -> Iterator[str]:
         yield f"found a key of several columns, {expected} knows its rows by one"
     if rule.clock.at.path or any(each.at.path for each in (*rule.when, *dataset.held_when)):
         yield f"found a rule that is read from other tables, {expected} its own rows decide"
+    elsewhere = sorted({each.store for each in _above(dataset, datasets)} - {dataset.store})
+    if elsewhere:
+        yield f"found rows that hang on rows of the store {elsewhere[0]}, {expected} one store decides"
     if dataset.follows:
         yield f"found rows that share the fate of {', '.join(dataset.follows)}, {expected} follows nobody"
+
+
+def _above(dataset: Dataset, datasets: Mapping[str, Dataset]) -> Iterator[Dataset]:
+    """The dataset and all that its rows hang on."""
+    pending, seen = [dataset], set[str]()
+    while pending:
+        each = pending.pop()
+        if each.name not in seen:
+            seen.add(each.name)
+            yield each
+            pending += [datasets[relation.to] for relation in each.relations.values() if relation.to in datasets]
 
 
 def _of_values(rule: Rule, values: Values) -> Iterator[tuple[str, str]]:

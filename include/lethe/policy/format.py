@@ -31,8 +31,8 @@ from lethe.policy.kinds import (
     MANY,
     ONE,
     Accepted,
-    Address,
     Category,
+    Channel,
     Column,
     Columns,
     Conditions,
@@ -126,8 +126,8 @@ class OrganisationFile(Form):
     """Categories of processors."""
     obligations: dict[Obligation, Words]
     """What the organisation has promised or must do; each needs a rule, a floor or a reason in some activity."""
-    notify: dict[Name, Annotated[list[Address], Field(min_length=1)]] = {}
-    """Who gets mail about what a role of `roles` answers for: addresses of a function, not of a person."""
+    notify: dict[Name, Annotated[list[Channel], Field(min_length=1)]] = {}
+    """How a role of `roles` is told what it answers for: addresses of a function, not of a person, and webhooks."""
     evidence: EvidenceForm | None = None
     """Left out, evidence stays in the stores' outboxes, and nobody signs it."""
 

@@ -178,7 +178,13 @@ Accepted = Annotated[
 ]
 Category = Annotated[str, OneOf("a key of the Fideslang taxonomy", data_categories())]
 Obligation = Annotated[str, Matches(r"[A-Z]{1,4}[0-9]{1,4}", "capital letters and a number such as R01")]
-Address = Annotated[str, Matches(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>]+", "a mail address")]
+Channel = Annotated[
+    str,
+    Matches(
+        r"[^@\s,;:<>]+@[^@\s,;:<>]+\.[^@\s,;:<>]+|webhook:[a-z][a-z0-9_]*",
+        "a mail address, or webhook:CONNECTION such as webhook:lethe_chat",
+    ),
+]
 Value = Annotated[str, PlainValidator(_value), WithJsonSchema({"type": ["string", "integer", "boolean"]})]
 
 MANY = Tag("<many>")

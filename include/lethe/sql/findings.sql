@@ -23,14 +23,18 @@ UPDATE lethe.finding SET gone_at = clock_timestamp() WHERE id = %(id)s
 -- name: still
 UPDATE lethe.finding SET detail = %(detail)s WHERE id = %(id)s AND detail <> %(detail)s
 
+-- name: one_tells
+SELECT pg_advisory_xact_lock(hashtextextended('told/' || %(role)s || '/' || %(channel)s, 0))
+
 -- name: to_tell
 SELECT id, store, kind, subject, detail, severity, role, opened_at, gone_at FROM lethe.finding
-WHERE role = %(role)s AND gone_at IS NULL AND (told_at IS NULL OR told_at <= %(now)s - interval '7 days')
+WHERE role = %(role)s AND gone_at IS NULL AND NOT EXISTS (
+    SELECT FROM lethe.told WHERE finding = id AND channel = %(channel)s AND at > %(now)s - interval '7 days')
 ORDER BY array_position(ARRAY['alarm', 'warning', 'notice'], severity), opened_at, store, kind, subject
-FOR UPDATE
 
 -- name: told
-UPDATE lethe.finding SET told_at = %(now)s WHERE id = ANY(%(ids)s)
+INSERT INTO lethe.told (finding, channel, at) SELECT unnest(%(ids)s::text[]), %(channel)s, %(now)s
+ON CONFLICT (finding, channel) DO UPDATE SET at = excluded.at
 
 -- name: remembered
 SELECT body FROM lethe.remembered WHERE store = %(store)s

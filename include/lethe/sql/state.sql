@@ -129,10 +129,24 @@ CREATE TABLE IF NOT EXISTS lethe.finding (
     severity  text NOT NULL CHECK (severity IN ('alarm', 'warning', 'notice')),
     role      text NOT NULL,
     opened_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    gone_at   timestamptz,
-    told_at   timestamptz  -- when its role was told last
+    gone_at   timestamptz
 );
 CREATE UNIQUE INDEX IF NOT EXISTS finding_open ON lethe.finding (store, kind, subject) WHERE gone_at IS NULL;
+
+-- When its role was told of a finding last, by each of its channels: one that fails makes no other tell it again.
+CREATE TABLE IF NOT EXISTS lethe.told (
+    finding text NOT NULL REFERENCES lethe.finding,
+    channel text NOT NULL,  -- mail, or webhook:CONNECTION
+    at      timestamptz NOT NULL,
+    PRIMARY KEY (finding, channel)
+);
+DO $$ BEGIN  -- a column of the finding, when there was mail only
+    IF EXISTS (SELECT FROM pg_attribute
+            WHERE attrelid = 'lethe.finding'::regclass AND attname = 'told_at' AND NOT attisdropped) THEN
+        INSERT INTO lethe.told SELECT id, 'mail', told_at FROM lethe.finding WHERE told_at IS NOT NULL;
+        ALTER TABLE lethe.finding DROP told_at;
+    END IF;
+END $$;
 
 -- Validations as Great Expectations tells them, in canonical JSON: what the digest of a check's leaf is of.
 CREATE TABLE IF NOT EXISTS lethe.validation (
@@ -239,12 +253,12 @@ REVOKE INSERT ON lethe.confirmation FROM lethe_worker;
 GRANT INSERT ON lethe.confirmation TO lethe_officer;
 GRANT INSERT ON lethe.placed_hold, lethe.hold_target, lethe.hold_event TO lethe_worker, lethe_officer;
 GRANT UPDATE (in_force_at, lifted_at) ON lethe.hold_target TO lethe_worker, lethe_officer;
-GRANT INSERT ON lethe.policy, lethe.plan, lethe.run, lethe.finding, lethe.remembered, lethe.validation, lethe.canary
-    TO lethe_worker;
+GRANT INSERT ON lethe.policy, lethe.plan, lethe.run, lethe.finding, lethe.told, lethe.remembered, lethe.validation,
+    lethe.canary, lethe.departure, lethe.departure_event, lethe.handed TO lethe_worker;
 GRANT UPDATE (made_at, outcome) ON lethe.plan TO lethe_worker;
-GRANT INSERT ON lethe.departure, lethe.departure_event, lethe.handed TO lethe_worker;
+GRANT UPDATE (detail, gone_at) ON lethe.finding TO lethe_worker;
+GRANT UPDATE (at) ON lethe.told TO lethe_worker;
 GRANT UPDATE (ended) ON lethe.departure TO lethe_worker;
 GRANT UPDATE (digest, target, nonce, state) ON lethe.handed TO lethe_worker;
-GRANT UPDATE (detail, gone_at, told_at) ON lethe.finding TO lethe_worker;
 GRANT UPDATE (body, at) ON lethe.remembered TO lethe_worker;
 GRANT UPDATE (planted, released_on, fate, ended_on) ON lethe.canary TO lethe_worker;
