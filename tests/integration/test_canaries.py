@@ -223,6 +223,8 @@ def test_a_planting_that_is_stopped_goes_on(lethe: Lethe, monkeypatch, step: str
         sweep(lethe, day)
         assert kinds(check(lethe, day)) == set(), day
     assert lethe.database.one("SELECT count(*) FROM customer WHERE name = 'Lethe Canary'") == 3
+    lost = [fate for *_, fate, _ in planted(lethe)].count("lost")
+    assert lost == 0, "the row is there, and is looked after from then on"
 
 
 def test_an_insert_that_never_happened_is_no_death(lethe: Lethe, monkeypatch) -> None:
@@ -295,6 +297,8 @@ def test_a_rule_that_is_tried_no_longer_lets_go_of_them(lethe: Lethe, monkeypatc
     check(lethe, START)
     for store in lethe.policy.stores.values():
         monkeypatch.setitem(store.__dict__, "canaries", {})
+    check(lethe, START)
+    assert lethe.state.holds.holds() == (), "released at once"
     for day in days(START + timedelta(days=1), 9):
         sweep(lethe, day)
         assert kinds(check(lethe, day)) == set()

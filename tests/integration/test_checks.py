@@ -10,6 +10,7 @@ from faults import ACTIVITY, NOW, SCHEMA, act, approved
 from lethe import checking
 from lethe.checks.result import StoreChecked
 from lethe.cli import main
+from lethe.model import Verdict
 from lethe.run import Lethe
 from support import as_uri
 
@@ -36,6 +37,23 @@ def test_what_remains_is_found_and_what_is_due_since_yesterday_is_due(lethe: Let
     assert (found.counts.due, found.counts.remaining) == (0, 60)
     act(lethe, approved(lethe))
     assert check(lethe).is_clean
+
+
+@pytest.mark.parametrize("kind", ["timestamptz", "timestamp", "date"])
+def test_the_ends_of_the_calendar_mean_none_and_are_done_as_they_are(open_lethe, kind: str) -> None:
+    """23:00 in UTC on the last day of 9999 is another year in Oslo, and the sweep leaves it alone."""
+    coarse = ACTIVITY.replace("then: delete", "then: {anonymise: {born: {generalise: year}}}")
+    coarse = (
+        coarse.replace("    personal_data:", "    unzoned: {born: UTC}\n    personal_data:")
+        if kind == "timestamp"
+        else coarse
+    )
+    lethe = open_lethe(coarse, f"CREATE TABLE customer (id int PRIMARY KEY, name text, ended_on date, born {kind});")
+    ends = "'9999-12-31 23:00Z'), ({}, '', '2020-01-01', '0001-01-01'), ({}, '', '2020-01-01', 'infinity"
+    lethe.database.run(f"INSERT INTO customer VALUES (1, '', '2020-01-01', {ends.format(2, 3)}')")
+    counts = check(lethe).rules[0].counts
+    assert (counts.over, counts.kept["done"], counts.remaining) == (3, 3, 0)
+    assert lethe.plan("ex-customers", NOW, "run").survey.of(Verdict.DUE) == 0
 
 
 @pytest.mark.parametrize(

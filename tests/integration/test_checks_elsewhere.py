@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from demo.postgres import Postgres
-from faults import NOW, act, approved
+from faults import NOW, act, approved, carry_out
 from lethe import checking
 from lethe.checks import elsewhere
 from lethe.checks.questions import READING, Question
@@ -222,7 +222,9 @@ def test_databases_of_other_encodings_are_understood(open_lethe, server: Postgre
         lethe.database.run("UPDATE cases SET customer = 'Å1' WHERE customer = '1'")
         lethe.addresses["register"] = other.conninfo("lethe_worker")
         assert asked(lethe).counts.remaining == 30
+        assert carry_out(lethe) == 30, "and by the sweep, too"
     finally:
+        lethe.__exit__(None, None, None)
         with server.admin() as admin:
             admin.execute("DROP DATABASE in_latin WITH (FORCE)")
 

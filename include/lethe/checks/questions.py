@@ -399,7 +399,10 @@ class _Compiler:
         local = column
         if kind == "timestamp with time zone":
             local = SQL("({} AT TIME ZONE {})").format(column, Literal(self.zone))
-        return SQL("date_trunc({}, {}::timestamp) = {}::timestamp").format(Literal(change.to), local, local)
+        # the ends of the calendar mean none, and are left as they are
+        return SQL(
+            "({0} < '0001-01-02' OR {0} >= '9999-12-31' OR date_trunc({1}, {2}::timestamp) = {2}::timestamp)"
+        ).format(column, Literal(change.to), local)
 
     def _key(self, of: Dataset, path: tuple[str, ...], dataset: Dataset, alias: str) -> Composable:
         """The key of the row at the end of the path as one text: several columns as a JSON array."""

@@ -151,8 +151,10 @@ class Elsewhere:
         params: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         listed = SQL(", ").join(map(Identifier, columns))
-        select = SQL("COPY (SELECT {} FROM {} AS t{}) TO STDOUT").format(listed, table_name(dataset), where)
-        insert = SQL("COPY {} ({}) FROM STDIN").format(copied(dataset), listed)
+        select = SQL("COPY (SELECT {} FROM {} AS t{}) TO STDOUT (ENCODING 'UTF8')").format(
+            listed, table_name(dataset), where
+        )
+        insert = SQL("COPY {} ({}) FROM STDIN (ENCODING 'UTF8')").format(copied(dataset), listed)
         with there.cursor().copy(select, params) as source, here.cursor().copy(insert) as target:
             for data in source:
                 target.write(data)
