@@ -6,6 +6,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -110,6 +111,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 @pytest.fixture
 def new_database(server: Postgres) -> Iterator[Callable[..., Database]]:
     """Makes databases that live as long as the test."""
+    with databases(server) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def module_database(server: Postgres) -> Iterator[Callable[..., Database]]:
+    """Makes databases that live as long as the tests of a file."""
+    with databases(server) as make:
+        yield make
+
+
+@contextmanager
+def databases(server: Postgres) -> Iterator[Callable[..., Database]]:
+    """Makes databases, and drops them in the end."""
     made = []
 
     def make(*, lethe: bool = False, state: bool = False, log: bool = False) -> Database:

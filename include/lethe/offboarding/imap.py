@@ -1,0 +1,291 @@
+"""Mailboxes over IMAP: read without a trace, and deposited byte for byte. A master user signs in, never the employee.
+
+IMAP over TLS only (RFC 8314), with UIDPLUS (RFC 4315), by which a server says where it put a message. Nothing here
+expunges: who has no UIDs would remove what others have marked.
+"""
+
+from __future__ import annotations
+
+import imaplib
+import re
+import ssl
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from imapclient import IMAPClient
+from imapclient.exceptions import IMAPClientError, LoginError
+
+from lethe.errors import StoreError, StoreRefused, StoreUnreachable
+from lethe.offboarding.platform import (
+    Envelope,
+    Folder,
+    Mailbox,
+    MailboxFull,
+    MessageGone,
+    MessageRefused,
+    NoSuchMailbox,
+    Ref,
+    Role,
+)
+
+CHUNK = 200
+"""Messages whose headers are asked for at once."""
+OPEN = 4
+"""Mailboxes that are kept open at once: a leaver's, and those of recipients."""
+SECONDS = 60.0
+"""How long a server may be silent."""
+_ROLES: dict[bytes, Role] = {
+    b"\\Sent": "sent",
+    b"\\Drafts": "drafts",
+    b"\\Junk": "junk",
+    b"\\Trash": "trash",
+    b"\\Archive": "archive",
+}
+"""Special uses of folders (RFC 6154)."""
+_PLACED = re.compile(rb"\[APPENDUID (\d+) (\d+)\]")
+_ALTERED = re.compile(rb"(?<!\r)\n|\0")
+"""What IMAP cannot carry as it is: a line that ends without CR is ended by the server, and a zero byte is another."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where the server is, and who signs in; `ca` is a PEM file, None for the authorities that the machine trusts."""
+
+    host: str
+    port: int
+    master: str
+    password: str = field(repr=False)
+    ca: str | None = None
+
+
+class Mailboxes:
+    """The mailboxes of an IMAP server; errors are StoreError, and name nobody."""
+
+    def __init__(self, server: Server, known: Callable[[Mailbox], bool]) -> None:
+        """`known` says whether there is such an account: at sign-in a server says no to either in the same words."""
+        self._server, self._known = server, known
+        self._open: OrderedDict[Mailbox, _Session] = OrderedDict()
+
+    def close(self) -> None:
+        """Sign out everywhere."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+    def forget(self, mailbox: Mailbox) -> None:
+        """Sign out of a mailbox that is about to change or go."""
+        session = self._open.pop(mailbox, None)
+        if session is not None:
+            session.close()
+
+    def may_enter(self, mailbox: Mailbox) -> bool:
+        """Whether the server still lets the master user into the mailbox; StoreUnreachable when it does not answer."""
+        self.forget(mailbox)
+        try:
+            _Session(self._server, mailbox).close()
+        except LoginError:
+            return False
+        except (IMAPClientError, OSError) as error:
+            problem = _told(error)
+        else:
+            return True
+        raise problem
+
+    def folders(self, mailbox: Mailbox) -> tuple[Folder, ...]:
+        """As Platform has it."""
+        with self._asking(mailbox) as session:
+            return tuple(sorted(session.folders(), key=lambda each: each.path))
+
+    def look(self, mailbox: Mailbox, folder: tuple[str, ...]) -> Iterator[Envelope]:
+        """As Platform has it."""
+        refs = self.refs(mailbox, folder)
+        for start in range(0, len(refs), CHUNK):
+            with self._asking(mailbox) as session:
+                found = session.envelopes(folder, refs[start : start + CHUNK])
+            yield from found
+
+    def refs(self, mailbox: Mailbox, folder: tuple[str, ...]) -> Sequence[Ref]:
+        """As Platform has it."""
+        with self._asking(mailbox) as session:
+            return session.refs(folder)
+
+    def read(self, mailbox: Mailbox, folder: tuple[str, ...], ref: Ref) -> bytes:
+        """As Platform has it."""
+        with self._asking(mailbox) as session:
+            message = session.message(folder, ref)
+        if message is None:
+            raise MessageGone("mail: the message is not in its folder any more; it was moved or deleted meanwhile")
+        return message
+
+    def deposit(
+        self, mailbox: Mailbox, folder: tuple[str, ...], message: bytes, flags: Collection[str], received: datetime
+    ) -> Ref:
+        """As Platform has it; a message that IMAP would alter is refused."""
+        if not message or _ALTERED.search(message):
+            raise MessageRefused("mail: found a message that IMAP would alter: empty, a bare line feed or a zero byte")
+        with self._asking(mailbox) as session:
+            return session.append(folder, message, flags, received)
+
+    @contextmanager
+    def _asking(self, mailbox: Mailbox) -> Iterator[_Session]:
+        """A session in the mailbox, whose errors are told in Lethe's words; after one it is not used again."""
+        problem: StoreError | None = None
+        try:
+            if mailbox not in self._open:
+                self._open[mailbox] = _Session(self._server, mailbox)
+                while len(self._open) > OPEN:
+                    self._open.popitem(last=False)[1].close()
+            self._open.move_to_end(mailbox)
+            yield self._open[mailbox]
+        except (IMAPClientError, OSError) as error:
+            self.forget(mailbox)
+            problem = self._refused(mailbox) if isinstance(error, LoginError) else _told(error)
+        if problem is not None:
+            raise problem
+
+    def _refused(self, mailbox: Mailbox) -> StoreError:
+        if self._known(mailbox):
+            return StoreRefused("mail: the master user may not enter a mailbox that is there; see the connection")
+        return NoSuchMailbox("mail: the platform has no such account")
+
+
+class _Session:
+    """One mailbox, signed in to; errors are IMAPClient's and the operating system's."""
+
+    def __init__(self, server: Server, mailbox: Mailbox) -> None:
+        context = ssl.create_default_context(cafile=server.ca)
+        self._client = IMAPClient(server.host, server.port, ssl_context=context, timeout=SECONDS)
+        self._client.normalise_times = False  # moments keep their zone
+        self._selected: tuple[tuple[str, ...], int] | None = None
+        self._names: dict[tuple[str, ...], str] | None = None
+        try:
+            self._client.plain_login(server.master, server.password, mailbox)
+            self._require("UIDPLUS", "MULTIAPPEND")
+        except BaseException:
+            self.close()
+            raise
+
+    def _require(self, *wanted: str) -> None:
+        missing = [each for each in wanted if not self._client.has_capability(each)]
+        if missing:
+            raise StoreRefused(f"mail: the server lacks {', '.join(missing)}, without which nothing is handed over")
+
+    def close(self) -> None:
+        with suppress(IMAPClientError, OSError):
+            self._client.logout()
+        with suppress(IMAPClientError, OSError):
+            self._client.shutdown()
+
+    def folders(self) -> Iterator[Folder]:
+        for flags, separator, name in self._listed():
+            special: Role = next((_ROLES[flag] for flag in flags if flag in _ROLES), "")
+            role: Role = "inbox" if name.upper() == "INBOX" else special
+            messages = self._client.folder_status(name, ["MESSAGES"])[b"MESSAGES"]
+            yield Folder(_path(name, separator), role, messages)
+
+    def _listed(self) -> list[tuple[Any, str, str]]:
+        """The folders that can have messages; others are only names on the way to one."""
+        found = [(flags, _text(separator), _text(name)) for flags, separator, name in self._client.list_folders()]
+        usable = [each for each in found if not {b"\\noselect", b"\\nonexistent"} & {flag.lower() for flag in each[0]}]
+        self._names = {_path(name, separator): name for _, separator, name in usable}
+        return usable
+
+    def _name(self, folder: tuple[str, ...]) -> str | None:
+        """The folder's name as the server has it; None when there is none."""
+        if self._names is None or folder not in self._names:
+            self._listed()
+        return (self._names or {}).get(folder)
+
+    def _select(self, folder: tuple[str, ...]) -> int | None:
+        """Look into a folder without changing it; its UIDVALIDITY, None when it is not there."""
+        if self._selected is None or self._selected[0] != folder:
+            name = self._name(folder)
+            if name is None:
+                return None
+            self._selected = folder, self._client.select_folder(name, readonly=True)[b"UIDVALIDITY"]
+        else:
+            self._client.noop()  # what came and went since
+        return self._selected[1]
+
+    def refs(self, folder: tuple[str, ...]) -> list[Ref]:
+        validity = self._select(folder)
+        return [] if validity is None else [Ref(f"{validity}/{uid}") for uid in sorted(self._client.search("ALL"))]
+
+    def envelopes(self, folder: tuple[str, ...], refs: Sequence[Ref]) -> list[Envelope]:
+        validity, wanted = self._select(folder), ["BODY.PEEK[HEADER]", "RFC822.SIZE", "INTERNALDATE", "FLAGS"]
+        uids = [uid for uid in (_uid(ref, validity) for ref in refs) if uid is not None]
+        found = self._client.fetch(uids, wanted) if uids else {}
+        return [
+            _envelope(Ref(f"{validity}/{uid}"), found[uid]) for uid in uids if b"BODY[HEADER]" in found.get(uid, ())
+        ]
+
+    def message(self, folder: tuple[str, ...], ref: Ref) -> bytes | None:
+        uid = _uid(ref, self._select(folder))
+        found = self._client.fetch([uid], ["BODY.PEEK[]"]).get(uid, {}) if uid is not None else {}
+        message: bytes | None = found.get(b"BODY[]")
+        return message
+
+    def append(self, folder: tuple[str, ...], message: bytes, flags: Collection[str], received: datetime) -> Ref:
+        name = self._name(folder) or self._made(folder)
+        wanted = sorted(flag for flag in flags if flag.lower() != "\\recent")
+        # not append(), by which Python's imaplib ends bare carriage returns as lines
+        state, told = self._client.multiappend(name, [{"msg": message, "flags": wanted, "date": received}])
+        text = b" ".join(each for each in told if isinstance(each, bytes))
+        placed = _PLACED.search(text)
+        if state != "OK":
+            raise _refusal(text)
+        if placed is None:
+            raise StoreRefused("mail: the server does not say where it put a message; it has to have UIDPLUS")
+        return Ref(f"{int(placed[1])}/{int(placed[2])}")
+
+    def _made(self, folder: tuple[str, ...]) -> str:
+        separator = next((each for _, each, _ in self._listed() if each), "/")
+        if any(separator in part or not part for part in folder):
+            raise StoreRefused("mail: found a folder's name with the server's separator in it, expected none")
+        name = separator.join(folder)
+        self._client.create_folder(name)
+        with suppress(IMAPClientError):
+            self._client.subscribe_folder(name)
+        self._names = None
+        return name
+
+
+def _path(name: str, separator: str) -> tuple[str, ...]:
+    return tuple(name.split(separator)) if separator else (name,)
+
+
+def _text(value: Any) -> str:
+    return value.decode("ascii", "surrogateescape") if isinstance(value, bytes) else value or ""
+
+
+def _uid(ref: Ref, validity: int | None) -> int | None:
+    """The message's UID, as long as the folder's UIDs are those that they were (RFC 9051, 2.3.1.1)."""
+    known, _, uid = ref.partition("/")
+    return int(uid) if validity is not None and known == str(validity) else None
+
+
+def _envelope(ref: Ref, found: Any) -> Envelope:
+    flags = frozenset(flag.decode("ascii", "replace") for flag in found[b"FLAGS"]) - {"\\Recent"}
+    return Envelope(ref, found[b"BODY[HEADER]"], found[b"RFC822.SIZE"], found[b"INTERNALDATE"], flags)
+
+
+def _refusal(text: bytes) -> StoreError:
+    if b"[OVERQUOTA]" in text:
+        return MailboxFull("mail: the mailbox has no room for the message; make room, or choose another recipient")
+    if any(code in text for code in (b"[UNAVAILABLE]", b"[INUSE]", b"[SERVERBUG]")):
+        return StoreUnreachable("mail: the server could not take a message now; try again")
+    return MessageRefused("mail: the server refused a message; its own log says why")
+
+
+def _told(error: Exception) -> StoreError:
+    """The error in Lethe's words; the server's own may name a mailbox."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return StoreRefused(
+            f"mail: the server's certificate is not trusted ({error.verify_message}); see the connection"
+        )
+    if isinstance(error, OSError | imaplib.IMAP4.abort):
+        return StoreUnreachable("mail: no connection to the server, or it was lost; try again")
+    return StoreRefused("mail: the server refused what was asked of it; its own log says why")
