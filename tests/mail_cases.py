@@ -71,6 +71,7 @@ CASES = [
     Case("the customer's domain ends another one", b"From: kari@minkunde.example", NONE),
     Case("the customer's domain is a local part", b"From: kunde.example@evil.example", NONE),
     Case("two @ in one address", b"From: <kari@kunde.example@evil.example>", NONE),
+    Case("two @ in one address, the last one a customer's", b"From: <a@b.example@kunde.example>", NONE),
     Case("a customer's address as a display name", b'From: "kari@kunde.example" <x@evil.example>', NONE),
     Case("the same without quotes", b"From: kari@kunde.example <x@evil.example>", NONE),
     Case("the same in an encoded word", b"From: " + word("<kari@kunde.example>") + b" <x@evil.example>", NONE),
@@ -109,7 +110,7 @@ CASES = [
     Case("split over words of different charsets", b"Subject: =?utf-8?Q?Pri?= =?iso-8859-1?B?dmF0?=", SUBJECT | NONE),
     Case(
         "a letter split over two words",
-        b"Folder: x\nSubject: =?utf-8?Q?L=C3?= =?utf-8?Q?=B8nn_privat?=",
+        b"Folder: x\nSubject: =?utf-8?Q?L=C3?= =?utf-8?Q?=B8nn?=",
         SUBJECT | NONE,
     ),
     Case("an encoded word within a word", b"Subject: Pri=?utf-8?Q?vat?=", SUBJECT | NONE),

@@ -156,7 +156,7 @@ def _body(
     boundary = parameters.get("boundary", "")
     if kind.startswith("multipart/") and boundary:
         default = "message/rfc822" if kind == "multipart/digest" else "text/plain"
-        for part in _parts(body, boundary):
+        for part in filter(bytes.strip, _parts(body, boundary)):
             yield from _entity(part, default, levels - 1, budget)
         return
     octets = _decoded(body, found)
@@ -174,21 +174,13 @@ def _body(
 
 
 def _parts(body: bytes, boundary: str) -> Iterator[bytes]:
-    """What lies between the lines that part it, and what stands before the first and behind the last."""
+    """What lies between the lines that part it, before the first and behind the last of them too."""
     name = re.escape(boundary.rstrip().encode("utf-8", "replace"))
-    line = rb"(?:\A|\r?\n|\r)--" + name + rb"(--)?[ \t]*+(?:\r?\n|\r|\Z)"
-    behind, is_outside = 0, True
-    for end in re.finditer(line, body):
-        if end.start() > behind:
-            yield _part(body[behind : end.start()], is_outside=is_outside)
-        behind, is_outside = end.end(), end[1] is not None
-    if body[behind:].strip():
-        yield _part(body[behind:], is_outside=is_outside)
-
-
-def _part(text: bytes, *, is_outside: bool) -> bytes:
-    """What stands before the first part and behind the last is text without a header."""
-    return b"\r\n" + text if is_outside else text
+    behind = 0
+    for end in re.finditer(rb"(?:\A|\r?\n|\r)--" + name + rb"(?:--)?[ \t]*+(?:\r?\n|\r|\Z)", body):
+        yield body[behind : end.start()]
+        behind = end.end()
+    yield body[behind:]
 
 
 def _decoded(body: bytes, found: Mapping[str, tuple[bytes, ...]]) -> bytes | None:
