@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from textwrap import dedent
+from zoneinfo import ZoneInfo
 
 import click
 import pytest
@@ -20,9 +21,12 @@ from lethe.cli.show import plan_as_text
 from lethe.errors import PolicyError
 from lethe.explain import Ending, Explained, Held, Judged, Row, Told
 from lethe.model import Reason, Shard, Survey, Way
+from lethe.offboarding.choose import Selection, Verdict, Why, choose
+from lethe.offboarding.platform import Envelope, Folder, Mailbox, Ref
 from lethe.plan import make_plan
-from lethe.policy import load
-from lethe.policy.format import DatasetForm, RelationForm, RuleForm
+from lethe.policy import load, offboarding_forms
+from lethe.policy.format import DatasetForm, Form, RelationForm, RuleForm
+from lethe.policy.offboarding_forms import HandOverForm, OffboardingFile, PrivateForm
 from lethe.run import Gate
 
 ROOT = Path(__file__).parents[2]
@@ -41,9 +45,36 @@ NEEDS_NO_DATABASE = ("policy check", "policy show", "policy explain", "policy sc
 EXAMPLES = dict(re.findall(r"^## (\S+\.yaml)\n+```yaml\n(.*?)^```$", POLICY, re.MULTILINE | re.DOTALL))
 
 
+FORMS = [each for each in vars(offboarding_forms).values() if isinstance(each, type) and issubclass(each, Form)]
+LATELY, LONG_AGO = datetime(2025, 3, 1, tzinfo=UTC), datetime(2022, 6, 1, tzinfo=UTC)
+ABOUT = "From: kari@havn.example\nSubject: {}FD-12345"
+MESSAGES = {
+    "FD-12345 in its subject, from a customer": (("INBOX",), ABOUT.format(""), LATELY),
+    'the same, "Privat: FD-12345"': (("INBOX",), ABOUT.format("Privat: "), LATELY),
+    "the same, with the union in copy": (("INBOX",), ABOUT.format("") + "\nCc: a@forbundet.example", LATELY),
+    "the same, three years old": (("INBOX",), ABOUT.format(""), LONG_AGO),
+    "the same, in the folder Overlevering": (("Overlevering",), ABOUT.format(""), LONG_AGO),
+    "the same, in Privat/Overlevering": (("Privat", "Overlevering"), ABOUT.format(""), LATELY),
+    "chosen by the employee, from anybody": (("Valgt",), "From: x@y.example", LATELY),
+    "chosen by the employee, marked as private": (("Valgt",), "Subject: private", LATELY),
+    "a newsletter": (("INBOX",), "From: post@avis.example\nSubject: Ukens nyheter", LATELY),
+}
+TOLD = {
+    Why.CHOSEN: "chosen",
+    Why.FOLDER: "folder",
+    Why.CASE: "case number",
+    Why.CUSTOMER: "customer",
+    Why.NOTHING: "nothing",
+    Why.PRIVATE_FOLDER: "private folder",
+    Why.PRIVATE_SUBJECT: "private subject",
+    Why.UNION: "union",
+    Why.OUTSIDE_PERIOD: "outside the period",
+}
+
+
 @pytest.fixture
 def policy_dir(tmp_path: Path) -> Path:
-    """The three example files of docs/policy.md, as they stand there."""
+    """The example files of docs/policy.md, as they stand there."""
     (tmp_path / "activities").mkdir()
     for name, text in EXAMPLES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
@@ -51,7 +82,7 @@ def policy_dir(tmp_path: Path) -> Path:
 
 
 def test_the_example_files_are_a_sound_policy(policy_dir: Path) -> None:
-    assert set(EXAMPLES) == {"organisation.yaml", "stores.yaml", "activities/reception.yaml"}
+    assert set(EXAMPLES) == {"organisation.yaml", "stores.yaml", "activities/reception.yaml", "offboarding.yaml"}
     policy = load(policy_dir)
     assert list(policy.rules) == ["visits-30-days"]
     assert policy.warnings == ()
@@ -108,6 +139,38 @@ def test_the_tables_of_keys_and_the_example_leave_no_key_out(
     assert keys <= {*told, *shown}
     within = re.findall(r"^\| … `(\w+)` \|", section, re.MULTILINE)
     assert set(within) <= (also.model_fields.keys() if also else set())
+
+
+def test_the_table_of_a_mailbox_leaves_no_key_out() -> None:
+    (section,) = re.findall(r"^### A mailbox:.*?\n(.*?)^##", POLICY, re.MULTILINE | re.DOTALL)
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == OffboardingFile.model_fields.keys()
+    within = set(re.findall(r"^\| … `(\w+)` \|", section, re.MULTILINE))
+    assert within == HandOverForm.model_fields.keys() - {"folders"} | PrivateForm.model_fields.keys()
+    shown = set(re.findall(r"\b(\w+):", EXAMPLES["offboarding.yaml"]))
+    assert {field.alias or name for form in FORMS for name, field in form.model_fields.items()} <= shown
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_the_worked_example_of_a_mailbox_is_judged_as_it_says(name: str, policy_dir: Path) -> None:
+    told = {
+        row[0]: row[1:]
+        for row in re.findall(r"^\| (.+?) \| (.*?) \| ?(.*?) \| (handed over|left) \|$", POLICY, re.MULTILINE)
+    }
+    assert told.keys() == MESSAGES.keys()
+    folder, header, received = MESSAGES[name]
+    offboarding = load(policy_dir).offboarding
+    assert offboarding is not None
+    selection = Selection.of(
+        offboarding,
+        Mailbox("ola@fjordvik.example"),
+        date(2025, 6, 30),
+        ZoneInfo("Europe/Oslo"),
+        chosen=[(("Valgt",), None)],
+    )
+    choice = choose(selection, Folder(folder, "", 1), Envelope(Ref("1"), header.encode(), 1, received, frozenset()))
+    found = {part for cell in told[name][:2] for part in cell.split(", ") if part}
+    assert found == {TOLD[reason] for reason in Why if reason in choice.reasons}
+    assert told[name][2] == {Verdict.HAND_OVER: "handed over", Verdict.LEAVE: "left"}[choice.verdict]
 
 
 @pytest.mark.parametrize(("page", "line"), COMMANDS)

@@ -181,3 +181,39 @@ def test_the_order_of_values_that_have_none_does_not_count(policy: Path) -> None
     one = change(policy, SHOP, "status: ended", "status: [ended, gone]")
     two = change(policy, SHOP, "status: [ended, gone]", "status: [gone, ended]")
     assert one.rules["ex-customer-orders"].digest == two.rules["ex-customer-orders"].digest
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("notice:       P7D", "notice: P8D", False),
+        ("contact: recipient", "contact: manager", False),
+        ("TD-#####", "TD-######", False),
+        ("direction: both", "direction: sent", False),
+        ("privat, private, personlig, familie", "privat, private, familie", False),
+        ("bedriftshelsa.example", "helse.example", False),
+        ("sick note, ", "", False),
+        ("messages: 2_000", "messages: 0", False),
+        ("{dataset: contacts, column: email}", "{dataset: contacts, column: phone}", False),
+        ("arbeider ikke lenger", "jobber ikke lenger", False),
+        ("ahead: P1Y", "ahead: P12M", True),
+        ("[Overlevering, Overføring,", "[Overføring, Overlevering,", True),
+    ],
+)
+def test_the_policy_means_what_it_says_of_mailboxes(tmp_path: Path, old: str, new: str, same: bool) -> None:
+    shutil.copytree(SHIPPED, tmp_path, dirs_exist_ok=True)
+    before = load(tmp_path)
+    after = change(tmp_path, "offboarding.yaml", old, new)
+    assert (after.digest == before.digest) is same
+    assert {name: rule.digest for name, rule in after.rules.items()} == {
+        name: rule.digest for name, rule in before.rules.items()
+    }
+
+
+def test_a_policy_without_mailboxes_is_another_policy(tmp_path: Path) -> None:
+    shutil.copytree(SHIPPED, tmp_path, dirs_exist_ok=True)
+    before = load(tmp_path)
+    (tmp_path / "offboarding.yaml").unlink()
+    after = load(tmp_path)
+    assert after.offboarding is None
+    assert after.digest != before.digest

@@ -63,6 +63,24 @@ def test_a_file_with_the_other_ending_is_never_silently_left_out(policy: Path) -
     assert problems(policy) == ("activities/more.yml:1:1: found the ending .yml, expected .yaml: it would not be read",)
 
 
+def test_the_file_about_mailboxes_may_be_missing_but_not_end_otherwise(policy: Path) -> None:
+    Path("offboarding.yml").write_text("obligation: R10\n")
+    assert problems(policy) == ("offboarding.yml:1:1: found the ending .yml, expected .yaml: it would not be read",)
+
+
+def test_the_file_about_mailboxes_answers_for_its_obligation(policy: Path) -> None:
+    """One that cannot be read may answer for any, so that none is called forgotten."""
+    shutil.copy(BROKEN / "offboarding-chosen-and-private" / "offboarding.yaml", "offboarding.yaml")
+    rest, file = Path("activities/rest.yaml"), Path("offboarding.yaml")
+    rest.write_text(rest.read_text().replace(", R16: by hand", ""))
+    assert not [line for line in problems(policy) if "obligations" in line]
+    file.write_text(file.read_text().replace("R16", "R14"))
+    assert [line for line in problems(policy) if "obligations.R16: found no answer" in line]
+    for broken in ("obligation: 16", "obligation: [", "[]"):
+        file.write_text(broken)
+        assert not [line for line in problems(policy) if "obligations" in line]
+
+
 def test_bytes_that_are_no_text_are_a_problem_with_their_place(policy: Path) -> None:
     Path("stores.yaml").write_bytes(b"stores:\n  shop\xff: {}\n")
     assert problems(policy) == ("stores.yaml:2:7: found a byte that is not UTF-8, expected text in UTF-8",)

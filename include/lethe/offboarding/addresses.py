@@ -102,12 +102,13 @@ def _domain(text: str) -> str:
 
 
 def _label(label: str) -> str:
-    """A label's letters for its punycode (RFC 3492); what only looks like punycode stays as it is."""
+    """A label's letters for its punycode (RFC 3492); what is no punycode stays as it is.
+
+    Letters are not folded again: those that are no letters of a domain in its one form are nobody's on a list.
+    """
     if not label.startswith("xn--") or len(label) > 63:
         return label
     try:
-        letters = label[4:].encode("ascii").decode("punycode")
-        is_label = letters.encode("punycode").decode("ascii") == label[4:] and fold(letters).text == letters
+        return label[4:].encode("ascii").decode("punycode")
     except (UnicodeError, OverflowError):
         return label
-    return letters if is_label and not letters.isascii() else label

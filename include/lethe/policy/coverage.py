@@ -53,9 +53,11 @@ def _check_serves(spot: Spot, form: ActivityFile) -> None:
             (spot / "serves" / number).report(text)
 
 
-def check_obligations(obligations: Mapping[str, Mapping[str, str]], organisation: Spot, activities: Activities) -> None:
-    """Every obligation of the organisation is answered by a rule, a floor or a reason."""
-    named = {name for _, form in activities for name in (*form.serves, *form.not_automated)}
+def check_obligations(
+    obligations: Mapping[str, Mapping[str, str]], organisation: Spot, activities: Activities, elsewhere: Iterable[str]
+) -> None:
+    """Every obligation of the organisation is answered by a rule, a floor or a reason, or elsewhere."""
+    named = {*elsewhere, *(name for _, form in activities for name in (*form.serves, *form.not_automated))}
     named |= {obligation for spot, form in activities for _, obligation in _answers(spot, form)}
     sections = ("serves", "rules", "floors", "datasets", "not_automated")
     if any(_is_broken(spot, section) for spot, _ in activities for section in sections):

@@ -100,7 +100,8 @@ def resolve(sources: Sources, problems: Problems) -> Policy | None:
         check_canaries(stores, sources.stores.spot, [rule for rule, _ in rules], floors.values(), estate.datasets)
     mailboxes = _offboarding(sources, estate)
     if sources.complete and organisation is not None:
-        check_obligations(organisation.obligations, sources.organisation.spot, sources.readable())
+        by_mailboxes = _answered_by_mailboxes(sources.offboarding, organisation.obligations)
+        check_obligations(organisation.obligations, sources.organisation.spot, sources.readable(), by_mailboxes)
     if problems.found or organisation is None:
         return None
     warn_of_old_law(sources.readable())
@@ -336,6 +337,15 @@ def _offboarding(sources: Sources, estate: Estate) -> Offboarding | None:
     obligations = None if tree.is_broken(("obligations",)) else tree.names("obligations")
     contact = head.contact if head else ""
     return resolve_offboarding(source.form, source.spot, estate, Around(stores, obligations, contact))
+
+
+def _answered_by_mailboxes(source: Source[OffboardingFile] | None, obligations: Iterable[str]) -> Iterable[str]:
+    """The obligation that offboarding.yaml serves; any, where what it says cannot be read."""
+    if source is None:
+        return ()
+    if source.form is None or source.spot.tree.is_broken(("obligation",)):
+        return obligations
+    return (source.form.obligation,)
 
 
 def _check_known(name: str, known: Iterable[str], what: str, spot: Spot) -> None:
