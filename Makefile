@@ -36,18 +36,23 @@ lock: | $(UV)  ## Turn requirements.in into requirements.txt, with the newest ve
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-emit-find-links --custom-compile-command "make lock" requirements.in --output-file requirements.txt
 
-# Programs that tests need and no wheel brings, as Debian's packages. Without them those tests say loudly that they do not run.
-SYSTEM := curl openssl
+# Programs that tests need and no wheel brings, with Debian's packages where these are called otherwise. Without them those
+# tests say loudly that they do not run. No service is started or enabled: tests start their own.
+SYSTEM := curl openssl dovecot
+dovecot := dovecot-imapd dovecot-pgsql dovecot-lmtpd dovecot-sieve
 
 system:  ## Install the programs that some tests need, where that is possible (root, apt)
-	@for package in $(SYSTEM); do \
-	    command -v $$package >/dev/null && continue; \
-	    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	        apt-get update -qq && apt-get install -y -qq --no-install-recommends $$package >/dev/null; \
-	    else \
-	        echo "$$package is missing and cannot be installed here (that takes root and apt): its tests are skipped" >&2; \
-	    fi; \
-	done
+	@missing=; packages=; \
+	$(foreach each,$(SYSTEM),PATH="$$PATH:/usr/sbin" command -v $(each) >/dev/null || \
+	    { missing="$$missing $(each)"; packages="$$packages $(or $($(each)),$(each))"; };) \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	    echo "missing, and cannot be installed here (that takes root and apt):$$missing; their tests are skipped" >&2; exit 0; \
+	fi; \
+	policy=/usr/sbin/policy-rc.d; \
+	if [ ! -e $$policy ]; then printf '#!/bin/sh\nexit 101\n' > $$policy; chmod +x $$policy; trap "rm -f $$policy" EXIT; fi; \
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends $$packages >/dev/null; \
+	case "$$missing" in *dovecot*) if [ -d /run/systemd/system ]; then systemctl disable -q dovecot || true; fi;; esac
 
 lint: venv  ## Check style, layers and types
 	$(BIN)/ruff check

@@ -344,8 +344,7 @@ def _wait_for(port: int, log: Path) -> None:
 @contextmanager
 def dovecot(database: Database, more: str = "", lazy_expunge: str = "") -> Iterator[Dovecot]:
     """A Dovecot over the user database; skipped, loudly, where there is none."""
-    if not Path(_program()).exists():
-        need("dovecot", "mailboxes over IMAP")
+    need("dovecot", "mailboxes over IMAP")
     database.run(MAILBOX)
     with tempfile.TemporaryDirectory(prefix="dv-") as made:
         home = Path(made)

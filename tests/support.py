@@ -61,9 +61,9 @@ def as_uri(conninfo: str) -> str:
 
 def need(program: str, untested: str) -> None:
     """Skip where a program is missing, saying what is not tested; fail in continuous integration, which has it."""
-    if shutil.which(program) is None:
+    if shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin") is None:
         give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        give_up(f"NOT TESTED: the program {program} is missing, and with it {untested}; apt install {program}")
+        give_up(f"NOT TESTED: the program {program} is missing, and with it {untested}; `make system`, as root")
 
 
 NOBODY = 65534
