@@ -145,6 +145,9 @@ MESSAGES = {
     "a message within too many": (nested(50), (0, 0, 1)),
     "no message at all": (b"", (0, 0, 0)),
     "no header": (NIN.encode(), (1, 0, 0)),
+    "a header that a line breaks": (HEAD + b">From x\r\n" + B + b"\r\n\r\n" + b64(FNR), (1, 0, 0)),
+    "a header that begins as in a file of mail": (b"From a@b.example\n" + HEAD + B + b"\r\n\r\n" + b64(FNR), (1, 0, 0)),
+    "a header too large to be read": (HEAD + b"X: " + b"x" * 300_000 + b"\r\n" + B + b"\r\n\r\nZg==", (0, 0, 1)),
     "a header without a body": (b"Subject: sykmeldt", (0, 1, 0)),
     "lines that end in LF alone": (plain(NIN.encode(), UTF8).replace(b"\r\n", b"\n"), (1, 0, 0)),
 }
@@ -207,7 +210,7 @@ def test_a_message_of_any_shape_is_read_at_once_and_without_much_room() -> None:
         plain("p\u0336".encode() * 200_000, UTF8),
         b"\r\n" * 500_000,
         b"a:\r\n " * 200_000,
-        plain(b"a" * 1_000_000, b"Content-Type: text/plain; charset=punycode"),
+        plain(b"b" * 1_000_000, b"Content-Type: text/plain; charset=punycode"),
         b"Content-Type: " + b';a="' * 60_000 + b"\r\n\r\n",
     ]
     begun = time.perf_counter()

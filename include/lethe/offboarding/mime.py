@@ -25,7 +25,8 @@ _LEVELS = 10
 
 _LINE = rb"[^\r\n]*+(?:\r?\n|\r|\Z)"
 _HEADER = re.compile(rb"(?:[!-9;-~]{1,100}+[ \t]*+:" + _LINE + rb"(?:[ \t]++(?=[^\s])" + _LINE + rb")*+)*+")
-_EMPTY = re.compile(rb"(?:\r?\n|\r)?")
+_EMPTY = re.compile(rb"\r?\n|\r")
+_BLANK = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
 _KIND = re.compile(r"\s*([\w.+-]+/[\w.+-]+)")
 _PARAMETER = re.compile(r";\s*+([^\s=;\"]{1,100})\s*+=\s*+(?:\"((?:[^\"\\]|\\.)*+)\"?|([^\s;\"]*+))", re.DOTALL)
 _SECTION = re.compile(r"([^*]+)(?:\*(\d{1,4}))?(\*?)")
@@ -36,6 +37,7 @@ _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf
 _NAMES = ("content-type", "content-disposition")
 _PEOPLE = ("from", "sender", "reply-to", "to", "cc", "bcc")
 _WRITTEN = ("subject", "thread-topic", "comments", "keywords", "content-description", *_PEOPLE)
+_OF_BODIES = {"content-type", "content-transfer-encoding"}
 _OF_HEADERS = {*_WRITTEN, *_NAMES, "content-transfer-encoding", "content-id", "date", "message-id", "received"}
 _ENCODED = re.compile(rb"[\w-]*")
 _AS_IT_IS = (b"", b"7bit", b"8bit", b"binary")
@@ -88,21 +90,30 @@ def _entity(entity: bytes, default: str, levels: int, budget: _Budget) -> Iterat
     if not levels or budget.parts < 0:
         yield Unread("too many" if levels else "too deep")
         return
-    found, body = _split(entity)
+    header, body = _split(entity)
+    if len(header) > LARGEST_HEADER:
+        yield Unread("too large")
+    found = fields(header)
     kind, parameters = _kind(found, default)
     yield from _written(found, parameters)
     yield from _body(body, kind, parameters, found, levels, budget)
 
 
-def _split(entity: bytes) -> tuple[Mapping[str, tuple[bytes, ...]], bytes]:
-    """The header's fields up to the first line that is none, and the body; what only looks like fields is text."""
-    header = _HEADER.match(entity)
-    end = header.end() if header else 0
-    found = fields(entity[: min(end, LARGEST_HEADER)])
-    if not found.keys() & _OF_HEADERS:
-        return {}, entity
-    empty = _EMPTY.match(entity, end)
-    return found, entity[empty.end() if empty else end :]
+def _split(entity: bytes) -> tuple[bytes, bytes]:
+    """The header up to the first line that is no field, and the body; without a field of mail all of it is body.
+
+    Where a line breaks the header, and what is behind it says how the body is encoded, that is header too.
+    """
+    match = _HEADER.match(entity)
+    header = match[0] if match else b""
+    empty, blank = _EMPTY.match(entity, len(header)), _BLANK.search(entity, len(header))
+    if not empty and blank:
+        longer = entity[: blank.start()]
+        if _OF_BODIES & (fields(longer).keys() - fields(header).keys()):
+            return longer, entity[blank.end() :]
+    if not fields(header).keys() & _OF_HEADERS:
+        return b"", entity
+    return header, entity[empty.end() if empty else len(header) :]
 
 
 def _kind(found: Mapping[str, tuple[bytes, ...]], default: str) -> tuple[str, dict[str, str]]:
