@@ -7,6 +7,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import smtplib
 import socket
 import ssl
@@ -241,7 +242,8 @@ class Dovecot:
 
     def start(self) -> None:
         """Start the server, and wait until it answers."""
-        self._process = subprocess.Popen([_program(), "-F", "-c", str(self.home / "dovecot.conf")])
+        command = [_program(), "-F", "-c", str(self.home / "dovecot.conf")]
+        self._process = subprocess.Popen(command, start_new_session=True)
         for port in (self.imaps, self.lmtp, self.http):
             _wait_for(port, self.home / "dovecot.log")
 
@@ -251,7 +253,8 @@ class Dovecot:
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(10)
-            self._process.kill()
+            with suppress(ProcessLookupError):  # who serves a client outlives the master
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import imaplib
 import re
+import socket
 import ssl
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -141,8 +142,10 @@ class Mailboxes:
             self._open.move_to_end(mailbox)
             yield self._open[mailbox]
         except (IMAPClientError, OSError) as error:
-            self.forget(mailbox)
             problem = self._refused(mailbox) if isinstance(error, LoginError) else _told(error)
+            self.forget(mailbox)
+            if isinstance(problem, StoreUnreachable):  # the others are as dead, and would be found out one by one
+                self.close()
         if problem is not None:
             raise problem
 
@@ -158,6 +161,7 @@ class _Session:
     def __init__(self, server: Server, mailbox: Mailbox) -> None:
         context = ssl.create_default_context(cafile=server.ca)
         self._client = IMAPClient(server.host, server.port, ssl_context=context, timeout=SECONDS)
+        self._client.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a command is several small writes
         self._client.normalise_times = False  # moments keep their zone
         self._selected: tuple[tuple[str, ...], int] | None = None
         self._names: dict[tuple[str, ...], str] | None = None
