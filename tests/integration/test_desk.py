@@ -165,6 +165,73 @@ def test_every_step_again_changes_nothing(desk: Desk) -> None:
     assert len(desk.platform.refs(PER, ("Handed over from Kari Blåfjell",))) == 5
 
 
+def put(desk: Desk, folder: str, *messages: str) -> None:
+    for text in messages:
+        desk.platform.deposit(KARI, tuple(folder.split("/")), text.replace("\n", "\r\n").encode(), [], days(-10))
+
+
+MAIL = {
+    "Overlevering": ["Subject: Avtale\n\nHei\n", "Subject: Privat\n\nHei\n", "Subject: x\n\nFnr 13097248022\n",
+                     "Subject: y\n\nJeg er sykmeldt\n"],
+    "INBOX": ["From: k@kunde.example\nSubject: Tilbud\n\nHei\n", "From: venn@annet.example\nSubject: Fest\n\nHei\n",
+              "From: k@kunde.example\nSubject: privat\n\nHei\n", "Subject: Sak TD-12345\n\nHei\n"],
+    "Privat/Kunder": ["From: k@kunde.example\nSubject: Tilbud\n\nHei\n"],
+    "Prosjekter": ["Subject: Plan\n\nHei\n"],
+}  # fmt: skip
+CHOOSING = replace(
+    RULES,
+    hand_over=rules.HandOver(("Overlevering",), ("TD-#####",), ("kunde.example",), None, Period.parse("P2Y"), "both"),
+    private=rules.Private(("privat",), ("privat",), (), (), ()),
+    health_words={"nb": ("sykmeld*",), "en": ()},
+)
+
+
+def test_what_is_handed_over_is_chosen_by_the_policy_and_told_in_numbers(desk: Desk) -> None:
+    desk = replace(desk, policy=replace(desk.policy, offboarding=CHOOSING))
+    del desk.platform.accounts[KARI].folders["Overlevering",]
+    for folder, messages in MAIL.items():
+        put(desk, folder, *messages)
+    departure = desk.enter(replace(WANTED, picked=(("Prosjekter",),)), NOW, HR)
+    desk.notice(departure, NOW, told)
+    with pytest.raises(TooEarly, match="not closed yet"):
+        desk.choose(departure, days(28))
+    desk.close(departure, days(29))
+    counts = desk.choose(departure, days(29))
+    assert counts == {
+        "recipients": 1, "folders": 4, "messages": 10, "chosen": 4, "private": 3, "sensitive": 2, "left": 1,
+    }  # fmt: skip
+    assert desk.proposal(departure) == {("INBOX",): 2, ("Overlevering",): 1, ("Prosjekter",): 1}
+    put(desk, "Overlevering", "Subject: late\n\nHei\n")
+    assert desk.choose(departure, days(30)) == counts, "once"
+    desk.say(departure, "approved", days(30), MANAGER)
+    assert desk.hand_over(departure, days(30)) == {"confirmed": 4}
+    into = ("Handed over from Kari Blåfjell",)
+    subjects = {desk.platform.read(PER, into, ref).split(b"Subject: ")[1][:5] for ref in desk.platform.refs(PER, into)}
+    assert subjects == {b"Avtal", b"Tilbu", b"Sak T", b"Plan\r"}
+
+
+def test_nothing_is_looked_at_while_the_notice_lasts(desk: Desk) -> None:
+    departure = desk.enter(WANTED, days(28), HR)
+    desk.notice(departure, days(28), told)
+    desk.close(departure, days(29))
+    with pytest.raises(TooEarly, match="nothing is looked at before 2025-04-08"):
+        desk.choose(departure, days(35))
+    desk.say(departure, "answered", days(30), HR)
+    desk.choose(departure, days(30))
+
+
+def test_past_the_limit_the_privacy_officer_must_approve_too(desk: Desk) -> None:
+    desk = replace(desk, policy=replace(desk.policy, offboarding=replace(RULES, messages=4)))
+    departure = closed(desk)
+    choose(desk, departure)
+    assert desk.needs_officer(departure)
+    desk.say(departure, "approved", days(30), MANAGER)
+    with pytest.raises(TooEarly, match="privacy officer has not approved"):
+        desk.hand_over(departure, days(30))
+    desk.say(departure, "officer-approved", days(30), Word("PrivacyOfficer", "19"))
+    desk.hand_over(departure, days(30))
+
+
 BAD = {
     "unknown employee": ({"employee": "9999"}, "employee: found nobody with this number"),
     "no departure in the directory": (

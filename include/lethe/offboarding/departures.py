@@ -181,6 +181,13 @@ class Departures:
             ),
         )
 
+    @telling
+    def counts(self, departure: str, event: Event) -> Mapping[str, int]:
+        """The numbers that an event was written down with; empty when it has not happened."""
+        told = {"departure": departure, "event": event}
+        found = self._connection.get().execute(_SQL["counts_of"], told).fetchone()
+        return dict(found[0]) if found else {}
+
     def handed(self, departure: str, recipient: str) -> Handed:
         """The receipts of what is handed over to one recipient."""
         return Handed(self._connection, departure, recipient)

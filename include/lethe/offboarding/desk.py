@@ -11,7 +11,7 @@ undone is intended in evidence first, then done, then looked for by other means,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import NamedTuple
@@ -21,12 +21,14 @@ from lethe.errors import StoreError
 from lethe.evidence.receipts import commit_root
 from lethe.holds import ALL
 from lethe.model import Policy
+from lethe.offboarding.choose import PRIVATE, Choice, Selection, Verdict, Why, choose
 from lethe.offboarding.departures import Departure, DepartureError, Event, Withdrawn, Word
 from lethe.offboarding.directory import Directory, Employee
 from lethe.offboarding.entering import problems
 from lethe.offboarding.handover import Route, hand_over
-from lethe.offboarding.platform import Mailbox, NoSuchMailbox, Platform, Reply
+from lethe.offboarding.platform import Folder, Mailbox, NoSuchMailbox, Platform, Ref, Reply
 from lethe.offboarding.rules import Offboarding
+from lethe.offboarding.sensitive import sensitive, words_of
 from lethe.state import State
 
 HANDED_OVER = {"nb": "Overlevert fra", "en": "Handed over from"}
@@ -167,12 +169,70 @@ class Desk:
 
     # ------------------------------------------------------------ hand-over
 
+    def choose(self, departure: str, now: datetime, customers: Iterable[str] = ()) -> Mapping[str, int]:
+        """Choose what is handed over, by header and, where one speaks for it, by content; how many came to what.
+
+        `customers` is what the policy's column of customers has. Nothing is chosen while the notice lasts.
+        """
+        found, people = self.standing(departure, now)
+        self._require(found, "closed", "the mailbox is not closed yet")
+        if self._today(now) < self.acts_on(found):
+            raise TooEarly(
+                f"departure {found.id[:12]}: the notice lasts; nothing is looked at before {self.acts_on(found)}"
+            )
+        if not found.has("chosen"):
+            selection = Selection.of(
+                self.rules,
+                _mailbox(people.employee),
+                found.last_day,
+                self.policy.organisation.zone,
+                customers=customers,
+                chosen=[(folder, None) for folder in found.picked],
+            )
+            counts = Counter({"recipients": len(found.recipients)})
+            for folder in self.platform.folders(_mailbox(people.employee)):
+                counts += self._choose_of(found, people.employee, selection, folder)
+            self.state.departures.happened(found.id, "chosen", now, counts)
+        return self.state.departures.counts(found.id, "chosen")
+
+    def _choose_of(
+        self, departure: Departure, employee: Employee, selection: Selection, folder: Folder
+    ) -> Counter[str]:
+        counts, chosen = Counter({"folders": 1}), list[Ref]()
+        for envelope in self.platform.look(_mailbox(employee), folder.path):
+            choice = choose(selection, folder, envelope)
+            if choice.verdict is Verdict.HAND_OVER:
+                choice = choice.with_sensitive(is_sensitive=self._is_sensitive(employee, folder, envelope.ref))
+            if choice.verdict is Verdict.HAND_OVER:
+                chosen.append(envelope.ref)
+            counts += Counter(["messages", _end_of(choice)])
+        for number in departure.recipients:
+            self.state.departures.handed(departure.id, number).choose(folder.path, chosen)
+        return counts
+
+    def _is_sensitive(self, employee: Employee, folder: Folder, ref: Ref) -> bool:
+        message = self.platform.read(_mailbox(employee), folder.path, ref)
+        return sensitive(message, words_of(self.rules)).is_sensitive
+
+    def proposal(self, departure: str) -> Mapping[tuple[str, ...], int]:
+        """What whoever approves sees: how many messages of which folders; no subject and no correspondent."""
+        found, counts = self.state.departures.find(departure), Counter[tuple[str, ...]]()
+        for number in found.recipients:
+            counts |= Counter(self.state.departures.handed(found.id, number).by_folder())
+        return counts
+
+    def needs_officer(self, departure: str) -> bool:
+        """Whether more is handed over than the manager alone may approve."""
+        return self.state.departures.counts(departure, "chosen").get("chosen", 0) > self.rules.messages
+
     def hand_over(
         self, departure: str, now: datetime, progress: Callable[[int], None] = lambda _: None
     ) -> Counter[str]:
         """Hand over what was chosen, once it is approved; DepartureError while a message needs a person's look."""
         found, people = self.standing(departure, now)
         self._require(found, "approved", "the manager has not approved what is handed over")
+        if self.needs_officer(found.id):
+            self._require(found, "officer-approved", "the privacy officer has not approved what is handed over")
         counts = Counter[str]()
         for recipient in people.recipients:
             folder = (f"{HANDED_OVER[recipient.lang]} {people.employee.name}",)
@@ -298,6 +358,15 @@ class Desk:
     def _day(self, departure: Departure, event: Event) -> date | None:
         at = departure.events.get(event)
         return None if at is None else self._today(at)
+
+
+def _end_of(choice: Choice) -> str:
+    """Under what a message is counted in evidence."""
+    if choice.verdict is Verdict.HAND_OVER:
+        return "chosen"
+    if choice.reasons & PRIVATE:
+        return "private"
+    return "sensitive" if choice.reasons & Why.SENSITIVE else "left"
 
 
 def _named(departure: Departure) -> list[tuple[str, str]]:

@@ -97,6 +97,11 @@ class Handed:
         return tuple(Received(number, Ref(ref), digest) for number, ref, digest in self._all("unconfirmed"))
 
     @telling
+    def by_folder(self) -> Mapping[tuple[str, ...], int]:
+        """How many messages of which folders, whatever has become of them."""
+        return {tuple(folder): number for folder, number in self._all("by_folder")}
+
+    @telling
     def counts(self) -> Counter[State]:
         """How many messages have come how far."""
         return Counter(dict(self._all("counts")))

@@ -45,6 +45,10 @@ WHERE departure = %(departure)s AND recipient = %(recipient)s AND number = ANY(%
 SELECT number, target, digest FROM lethe.handed
 WHERE departure = %(departure)s AND recipient = %(recipient)s AND state = 'received' ORDER BY number
 
+-- name: by_folder
+SELECT folder, count(*) FROM lethe.handed WHERE departure = %(departure)s AND recipient = %(recipient)s
+GROUP BY folder ORDER BY folder
+
 -- name: counts
 SELECT state, count(*) FROM lethe.handed WHERE departure = %(departure)s AND recipient = %(recipient)s GROUP BY state
 
@@ -69,6 +73,9 @@ ON CONFLICT (employee) WHERE NOT ended DO NOTHING
 SELECT id, employee, manager, recipients, last_day, lang, picked FROM lethe.departure d
 WHERE NOT ended OR %(ended)s
 ORDER BY (SELECT at FROM lethe.departure_event e WHERE e.departure = d.id AND e.event = 'opened'), id
+
+-- name: counts_of
+SELECT counts FROM lethe.departure_event WHERE departure = %(departure)s AND event = %(event)s
 
 -- name: events
 SELECT departure, event, at FROM lethe.departure_event ORDER BY at
