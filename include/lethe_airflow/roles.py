@@ -40,9 +40,21 @@ READER: frozenset[Permission] = frozenset(
     [*(("can_read", name) for name in _READ), *(("menu_access", name) for name in _MENU), *_OWN_ACCOUNT]
 )
 
+# Who sees one DAG only, by its `access_control`: nothing here says "all DAGs".
+GUEST: frozenset[Permission] = frozenset(
+    [
+        *(("can_read", name) for name in ("DAG Runs", "HITL Detail", "My Profile", "Task Instances", "Website")),
+        *(("menu_access", name) for name in ("DAGs", "HITL Detail")),
+        ("can_edit", "HITL Detail"),
+        *_OWN_ACCOUNT,
+    ]
+)
+
 # Who answers approvals does not start sweeps, and who starts sweeps does not answer approvals.
 ROLES: Mapping[str, frozenset[Permission]] = {
     "PrivacyOfficer": READER | {("can_edit", "HITL Detail")},
+    "HR": GUEST,
+    "Manager": GUEST,
     "Platform": READER | {("can_create", "DAG Runs"), ("can_edit", "DAG Runs"), ("can_edit", "Task Instances")},
 }
 

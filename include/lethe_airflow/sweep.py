@@ -21,6 +21,7 @@ from airflow.sdk.exceptions import AirflowFailException, DagRunTriggerException
 from lethe import clock
 from lethe.errors import Behind, Forked, LetheError, PlanError, PolicyError, SchemaMismatch, Unsealed
 from lethe.model import Policy, Receipt, Verdict
+from lethe.offboarding.departures import DepartureError
 from lethe.policy import load
 from lethe.run import Lethe
 from lethe_airflow.connections import conninfo, url
@@ -66,7 +67,7 @@ def lethe_at_work() -> Iterator[Lethe]:
     try:
         with Lethe(policy(), conninfo, url=url) as lethe:
             yield lethe
-    except (PolicyError, PlanError, SchemaMismatch, Behind, Forked, Unsealed) as error:
+    except (PolicyError, PlanError, SchemaMismatch, Behind, Forked, Unsealed, DepartureError) as error:
         failure = AirflowFailException(str(error))
     except LetheError as error:
         log.error("%s", error)  # noqa: TRY400 - without the traceback

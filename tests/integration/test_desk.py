@@ -171,7 +171,7 @@ def put(desk: Desk, folder: str, *messages: str) -> None:
 
 
 MAIL = {
-    "Overlevering": ["Subject: Avtale\n\nHei\n", "Subject: Privat\n\nHei\n", "Subject: x\n\nFnr 13097248022\n",
+    "Overlevering": ["Subject: Avtale\n\nHei\n", "Subject: Privat\n\nHei\n", "Subject: x\n\nFnr 01819000049\n",
                      "Subject: y\n\nJeg er sykmeldt\n"],
     "INBOX": ["From: k@kunde.example\nSubject: Tilbud\n\nHei\n", "From: venn@annet.example\nSubject: Fest\n\nHei\n",
               "From: k@kunde.example\nSubject: privat\n\nHei\n", "Subject: Sak TD-12345\n\nHei\n"],

@@ -1,8 +1,12 @@
 """Who may do what: a real Airflow on a real PostgreSQL, asked over its REST API as three users."""
 
+import os
+import secrets
 import shutil
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +96,52 @@ def test_the_officer_approves_and_the_run_goes_on(users: dict[str, AirflowClient
     for task in ("officer_only", "anybody"):
         users["officer"].answer(approval(users["officer"], run, task), "Approve")
     assert users["platform"].wait("ask", run, seconds=60) == "success"
+
+
+@pytest.fixture(scope="module")
+def guests(environment: Environment, users: dict[str, AirflowClient]) -> Iterator[dict[str, AirflowClient]]:
+    """HR and a manager, as `python -m lethe_airflow.roles` makes them."""
+    words = {name: secrets.token_urlsafe() for name in ("hilde", "mona")}
+    told = {f"LETHE_PASSWORD_{name.upper()}": word for name, word in words.items()}
+    command = [sys.executable, "-m", "lethe_airflow.roles", "--user", "hilde=HR", "--user", "mona=Manager"]
+    subprocess.run(command, env=os.environ | environment.variables() | told, check=True, capture_output=True)
+    clients = {user: AirflowClient(environment.url(), user, word) for user, word in words.items()}
+    users["admin"].wait_for_dags(["leave"])
+    yield clients
+    for client in clients.values():
+        client.close()
+
+
+def seen(client: AirflowClient) -> set[str]:
+    return {dag["dag_id"] for dag in client.request("GET", "dags")["dags"]}
+
+
+def refused(ask: Callable[[], object]) -> int:
+    with pytest.raises(AirflowRefused) as caught:
+        ask()
+    return caught.value.status
+
+
+@pytest.mark.parametrize("who", ["hilde", "mona"])
+def test_hr_and_a_manager_see_the_departures_and_no_other_dag(
+    users: dict[str, AirflowClient], guests: dict[str, AirflowClient], run: str, who: str
+) -> None:
+    assert seen(users["admin"]) == {"ask", "leave"}
+    assert seen(guests[who]) == {"leave"}
+    for path in ("dags/ask", "dags/ask/dagRuns", f"dags/ask/dagRuns/{run}/taskInstances"):
+        assert refused(lambda path=path: guests[who].request("GET", path)) == httpx.codes.FORBIDDEN
+    assert refused(lambda: guests[who].trigger("ask")) == httpx.codes.FORBIDDEN
+    found = guests[who].request("GET", "dags/~/dagRuns/~/hitlDetails")["hitl_details"]
+    assert {each["task_instance"]["dag_id"] for each in found} <= {"leave"}
+
+
+def test_hr_starts_a_departure_and_the_manager_answers_it(guests: dict[str, AirflowClient]) -> None:
+    assert refused(lambda: guests["mona"].trigger("leave")) == httpx.codes.FORBIDDEN
+    run = guests["hilde"].trigger("leave")
+    (asked,) = guests["mona"].wait_for_approvals("leave", run, count=1)
+    assert refused(lambda: guests["hilde"].answer(asked, "Approve")) == httpx.codes.FORBIDDEN
+    guests["mona"].answer(asked, "Approve")
+    assert guests["hilde"].wait("leave", run, seconds=60) == "success"
 
 
 def test_an_answer_is_given_once(users: dict[str, AirflowClient], run: str) -> None:

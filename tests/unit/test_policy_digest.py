@@ -12,6 +12,7 @@ import yaml
 
 from lethe.model import Policy
 from lethe.policy import load
+from support import with_mailboxes
 
 BASE = Path(__file__).parent / "broken_policies" / "base"
 SHIPPED = Path(__file__).parents[2] / "include" / "policy"
@@ -201,8 +202,7 @@ def test_the_order_of_values_that_have_none_does_not_count(policy: Path) -> None
     ],
 )
 def test_the_policy_means_what_it_says_of_mailboxes(tmp_path: Path, old: str, new: str, same: bool) -> None:
-    shutil.copytree(SHIPPED, tmp_path, dirs_exist_ok=True)
-    before = load(tmp_path)
+    before = load(with_mailboxes(tmp_path))
     after = change(tmp_path, "offboarding.yaml", old, new)
     assert (after.digest == before.digest) is same
     assert {name: rule.digest for name, rule in after.rules.items()} == {
@@ -211,8 +211,7 @@ def test_the_policy_means_what_it_says_of_mailboxes(tmp_path: Path, old: str, ne
 
 
 def test_a_policy_without_mailboxes_is_another_policy(tmp_path: Path) -> None:
-    shutil.copytree(SHIPPED, tmp_path, dirs_exist_ok=True)
-    before = load(tmp_path)
+    before = load(with_mailboxes(tmp_path))
     (tmp_path / "offboarding.yaml").unlink()
     after = load(tmp_path)
     assert after.offboarding is None

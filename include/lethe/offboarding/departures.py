@@ -89,20 +89,29 @@ class Departures:
 
     @telling
     def open(self, wanted: Departure, at: datetime, word: Word | None = None) -> str:
-        """Enter a departure under a random id, on somebody's word; DepartureError when one of the employee is open."""
-        conn, departure = self._connection.get(), uuid4().hex
+        """Enter a departure on somebody's word, under its id or a random one; with an id that is known, it is that one.
+
+        DepartureError when another of the same employee is open.
+        """
+        conn, departure = self._connection.get(), wanted.id or uuid4().hex
         told = {
             "id": departure, "employee": wanted.employee, "manager": wanted.manager, "last_day": wanted.last_day,
             "recipients": list(wanted.recipients), "lang": wanted.lang,
             "picked": json.dumps([list(folder) for folder in wanted.picked]),
         }  # fmt: skip
         with conn.transaction():
+            if conn.execute(_SQL["lock"], {"departure": departure}).rowcount:
+                return departure
             if not conn.execute(_SQL["open"], told).rowcount:
                 raise DepartureError(
-                    "found a departure of this employee that is open, expected none; see `lethe departure list`"
+                    "found a departure of this employee that is open, expected none; end or withdraw that one first"
                 )
             self._happen(departure, "opened", at, {}, word=word)
         return departure
+
+    def is_known(self, departure: str) -> bool:
+        """Whether a departure with this id was entered."""
+        return any(each.id == departure for each in self.all(ended=True))
 
     @telling
     def find(self, start: str) -> Departure:
@@ -140,7 +149,7 @@ class Departures:
             # a statement of its own: one that waits for the lock sees what was there before it waited
             events = {each for (each,) in conn.execute(_SQL["events_of"], which).fetchall()}
             if not is_there:
-                raise DepartureError(f"departure {departure[:12]}: not found; see `lethe departure list`")
+                raise DepartureError(f"departure {departure[:12]}: not found, expected one that was entered")
             self._require_in_order(departure, event, events)
             if event not in events:
                 self._happen(departure, event, at, counts or {}, word=word, root=root)

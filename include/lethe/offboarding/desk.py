@@ -61,6 +61,8 @@ class Desk:
     state: State
     directory: Directory
     platform: Platform
+    customers: Callable[[], Iterable[str]] = tuple
+    """What the policy's column of customers has: addresses, or domains."""
 
     @property
     def rules(self) -> Offboarding:
@@ -73,6 +75,8 @@ class Desk:
 
     def enter(self, wanted: Departure, now: datetime, word: Word) -> str:
         """Enter a departure; its id. DepartureError with everything that speaks against it, and nothing is done."""
+        if wanted.id and self.state.departures.is_known(wanted.id):
+            return wanted.id
         numbers = (wanted.employee, wanted.manager, *wanted.recipients)
         employees = self.directory.find(numbers)
         found = list(problems(wanted, employees, self.rules, self._today(now)))
@@ -169,10 +173,10 @@ class Desk:
 
     # ------------------------------------------------------------ hand-over
 
-    def choose(self, departure: str, now: datetime, customers: Iterable[str] = ()) -> Mapping[str, int]:
+    def choose(self, departure: str, now: datetime) -> Mapping[str, int]:
         """Choose what is handed over, by header and, where one speaks for it, by content; how many came to what.
 
-        `customers` is what the policy's column of customers has. Nothing is chosen while the notice lasts.
+        Nothing is looked at while the notice lasts.
         """
         found, people = self.standing(departure, now)
         self._require(found, "closed", "the mailbox is not closed yet")
@@ -186,7 +190,7 @@ class Desk:
                 _mailbox(people.employee),
                 found.last_day,
                 self.policy.organisation.zone,
-                customers=customers,
+                customers=self.customers(),
                 chosen=[(folder, None) for folder in found.picked],
             )
             counts = Counter({"recipients": len(found.recipients)})
@@ -243,8 +247,7 @@ class Desk:
         if (counts["gone"] or counts["refused"]) and not found.has("exceptions-accepted"):
             raise DepartureError(
                 f"departure {found.id[:12]}: {counts['gone']} messages are not in the mailbox any more and "
-                f"{counts['refused']} were refused by the recipient's; nothing is deleted until that is accepted: "
-                "`lethe departure accept`"
+                f"{counts['refused']} were refused by the recipient's; nothing is deleted until a person accepts that"
             )
         self.state.departures.happened(found.id, "handed-over", now, counts, root=self._root(found))
         return counts

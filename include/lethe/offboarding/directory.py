@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
+import psycopg
 from psycopg.sql import SQL, Identifier
 
-from lethe.errors import StoreRefused
+from lethe.errors import StoreError, StoreRefused
+from lethe.model import Dataset
 from lethe.offboarding import rules
 from lethe.offboarding.platform import Mailbox
-from lethe.stores.postgres.connection import Connection, telling
+from lethe.stores.postgres.connection import Connection, tell, telling
 
 
 @dataclass(frozen=True)
@@ -84,3 +86,16 @@ class Directory:
             last_day,
             status in self._where.withdrawn,
         )
+
+
+def values_of(connection: Connection, dataset: Dataset, column: str) -> tuple[str, ...]:
+    """The different values of a dataset's column, as texts; StoreError."""
+    asked = SQL("SELECT DISTINCT {0}::text FROM {1} WHERE {0} IS NOT NULL").format(
+        Identifier(column), Identifier(dataset.schema, dataset.table)
+    )
+    problem: StoreError | None = None
+    try:
+        return tuple(value for (value,) in connection.get().execute(asked).fetchall())
+    except psycopg.Error as error:
+        problem = tell(connection.name, error)
+    raise problem

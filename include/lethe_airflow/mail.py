@@ -1,0 +1,112 @@
+"""The desk that carries out departures, over Airflow's connections: the directory, the mail platform, lethe_state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+
+from airflow.providers.smtp.hooks.smtp import SmtpHook
+from airflow.sdk import Connection
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException
+
+from lethe.errors import ConfigError
+from lethe.model import Policy
+from lethe.offboarding.departures import Withdrawn
+from lethe.offboarding.desk import Desk
+from lethe.offboarding.directory import Directory, values_of
+from lethe.offboarding.dovecot import DovecotPlatform, Settings
+from lethe.offboarding.letters import Letter
+from lethe.offboarding.rules import Offboarding
+from lethe.run import Lethe
+from lethe.stores.postgres import connection as postgres
+from lethe_airflow.connections import conninfo
+from lethe_airflow.sweep import lethe_at_work
+
+SMTP = "smtp_default"
+
+
+@contextmanager
+def desk_at_work() -> Iterator[Desk]:
+    """The desk over the project's policy; once a departure was withdrawn, what is left of its run is skipped."""
+    withdrawn = ""
+    with lethe_at_work() as lethe, platform(_rules(lethe.policy)) as mail:
+        where = _rules(lethe.policy).directory
+        there = postgres.Connection(where.store, partial(lethe.address, where.store))
+        with closing(Directory(there, where)) as directory:
+            try:
+                yield Desk(lethe.policy, lethe.state, directory, mail, partial(_customers, lethe))
+            except Withdrawn as why:
+                withdrawn = str(why)
+    if withdrawn:
+        raise AirflowSkipException(withdrawn)
+
+
+def _rules(policy: Policy) -> Offboarding:
+    if policy.offboarding is None:
+        raise ConfigError("the policy has no offboarding.yaml: Lethe touches nobody's mailbox")
+    return policy.offboarding
+
+
+def _customers(lethe: Lethe) -> tuple[str, ...]:
+    where = _rules(lethe.policy).hand_over.customers_in
+    if where is None:
+        return ()
+    dataset = lethe.policy.datasets[where[0]]
+    with closing(postgres.Connection(dataset.store, lethe.address(dataset.store))) as there:
+        return values_of(there, dataset, where[1])
+
+
+@contextmanager
+def platform(rules: Offboarding) -> Iterator[DovecotPlatform]:
+    """The mail platform that the policy names, by its connection."""
+    if rules.platform != "imap":
+        raise ConfigError(f"platform {rules.platform}: cannot be reached yet, expected imap")
+    with closing(DovecotPlatform(settings(rules.connection))) as found:
+        yield found
+
+
+def settings(connection_id: str) -> Settings:
+    """Dovecot's settings from an Airflow connection: host, port, login and password are IMAP's, by the master user.
+
+    Of its extra, `doveadm` is the URL of its HTTP API and `api_key` its key, `accounts` the id of the connection to the
+    database of accounts, `ca` a PEM file, `table` the table of accounts. ConfigError when something is missing.
+    """
+    found = Connection.get(connection_id)
+    extra = found.extra_dejson
+    wanted = {"host": found.host, "login": found.login, "password": found.password}
+    wanted |= {name: extra.get(name) for name in ("doveadm", "api_key", "accounts")}
+    missing = [name for name, value in wanted.items() if not value]
+    if missing:
+        raise ConfigError(
+            f"connection {connection_id}: found no {', '.join(missing)}; docs/policy.md says what it takes"
+        )
+    return Settings(
+        host=str(found.host),
+        port=found.port or 993,
+        master=str(found.login),
+        password=str(found.password),
+        doveadm=extra["doveadm"],
+        api_key=extra["api_key"],
+        accounts=conninfo(extra["accounts"]),
+        ca=extra.get("ca"),
+        table=extra.get("table", "public.mailbox"),
+    )
+
+
+def send(letter: Letter) -> None:
+    """Mail a letter; AirflowException when it was not taken, without whom it was for."""
+    problem = ""
+    try:
+        with SmtpHook(smtp_conn_id=SMTP) as hook:
+            hook.send_email_smtp(to=letter.to, subject=letter.subject, html_content=_as_html(letter.text))
+    except Exception as error:  # noqa: BLE001 - sockets, TLS, Airflow's connections: all mean that it did not go
+        problem = type(error).__name__
+    if problem:
+        raise AirflowException(f"a letter was not sent ({problem}); see the connection {SMTP} and what it leads to")
+
+
+def _as_html(text: str) -> str:
+    from html import escape
+
+    return "".join(f"<p>{escape(part)}</p>" for part in text.strip().split("\n\n"))
