@@ -107,20 +107,23 @@ def _deposit(platform: Platform, handed: Handed, route: Route, ready: list[_Read
 
 def _confirm(platform: Platform, handed: Handed, route: Route) -> None:
     """Read back what has a receipt; Unconfirmed when it is not there, or is something else."""
-    wrong = 0
-    for number, ref, digest in handed.unconfirmed():
-        try:
-            found = _digest(platform.read(route.target, route.folder, ref))
-        except MessageGone:
-            found = b""
-        if found == digest:
-            handed.settle([number], "confirmed")
-        wrong += found != digest
+    received, wrong = iter(handed.unconfirmed()), 0
+    while some := list(islice(received, BATCH)):
+        found = [number for number, ref, digest in some if _is_there(platform, route, ref, digest)]
+        handed.settle(found, "confirmed")
+        wrong += len(some) - len(found)
     if wrong:
         raise Unconfirmed(
             f"hand-over: {wrong} messages are not where they were put, or not what was put there; look into the "
             "recipient's folder before anything else is done. Nothing is deleted meanwhile"
         )
+
+
+def _is_there(platform: Platform, route: Route, ref: Ref, digest: bytes) -> bool:
+    try:
+        return _digest(platform.read(route.target, route.folder, ref)) == digest
+    except MessageGone:
+        return False
 
 
 def _digest(message: bytes) -> bytes:

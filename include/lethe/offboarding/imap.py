@@ -210,12 +210,11 @@ class _Session:
             if name is None:
                 return None
             self._selected = folder, self._client.select_folder(name, readonly=True)[b"UIDVALIDITY"]
-        else:
-            self._client.noop()  # what came and went since
         return self._selected[1]
 
     def refs(self, folder: tuple[str, ...]) -> list[Ref]:
         validity = self._select(folder)
+        self._client.noop()  # what came and went since
         return [] if validity is None else [Ref(f"{validity}/{uid}") for uid in sorted(self._client.search("ALL"))]
 
     def envelopes(self, folder: tuple[str, ...], refs: Sequence[Ref]) -> list[Envelope]:
