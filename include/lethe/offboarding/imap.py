@@ -142,17 +142,19 @@ class Mailboxes:
             self._open.move_to_end(mailbox)
             yield self._open[mailbox]
         except (IMAPClientError, OSError) as error:
-            problem = self._refused(mailbox) if isinstance(error, LoginError) else _told(error)
+            problem = self._refused(mailbox, str(error)) if isinstance(error, LoginError) else _told(error)
             self.forget(mailbox)
             if isinstance(problem, StoreUnreachable):  # the others are as dead, and would be found out one by one
                 self.close()
         if problem is not None:
             raise problem
 
-    def _refused(self, mailbox: Mailbox) -> StoreError:
-        if self._known(mailbox):
+    def _refused(self, mailbox: Mailbox, answer: str) -> StoreError:
+        if not self._known(mailbox):
+            return NoSuchMailbox("mail: the platform has no such account")
+        if "FAILED]" in answer:  # RFC 9051, 7.1: AUTHENTICATIONFAILED, AUTHORIZATIONFAILED
             return StoreRefused("mail: the master user may not enter a mailbox that is there; see the connection")
-        return NoSuchMailbox("mail: the platform has no such account")
+        return StoreUnreachable("mail: the server ended the connection at sign-in; try again")
 
 
 class _Session:
