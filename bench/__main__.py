@@ -9,7 +9,20 @@ import signal
 import sys
 from pathlib import Path
 
-from bench import anonymise, checks, discovery, evidence, figures, imports, index, memory, redaction, survey, sweep
+from bench import (
+    anonymise,
+    checks,
+    discovery,
+    evidence,
+    figures,
+    handover,
+    imports,
+    index,
+    memory,
+    redaction,
+    survey,
+    sweep,
+)
 from bench.server import SETTINGS, Server, server
 
 MEASURES = {
@@ -24,6 +37,7 @@ MEASURES = {
     "redaction": redaction.measure,
     "checks": checks.measure,
     "discovery": discovery.measure,
+    "handover": handover.measure,
 }
 RESULTS = Path(__file__).resolve().parent.parent / ".lethe" / "bench.json"
 

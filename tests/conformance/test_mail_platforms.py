@@ -21,6 +21,7 @@ from lethe.offboarding.platform import (
     Platform,
     Ref,
     Reply,
+    Sent,
 )
 from mailboxes import RECEIVED, Bench, Given
 
@@ -170,6 +171,31 @@ def test_a_deposit_touches_no_other_message(bench: Bench, platform: Platform) ->
     platform.deposit(mailbox, ("Nytt",), PLAIN, [], RECEIVED)
     assert list(platform.look(mailbox, INBOX)) == before
     assert len(platform.refs(mailbox, ("Kunder",))) == 1
+
+
+def test_several_are_deposited_and_read_at_once(bench: Bench, platform: Platform) -> None:
+    mailbox = bench.create()
+    given = [Sent(each, frozenset({"\\Seen"}), RECEIVED + timedelta(hours=n)) for n, each in enumerate(ODD.values())]
+    refs = platform.deposit_all(mailbox, ("Nytt",), given)
+    assert list(platform.refs(mailbox, ("Nytt",))) == refs
+    gone = Ref(refs[0].rpartition("/")[0] + "/99999")
+    assert list(platform.read_all(mailbox, ("Nytt",), [refs[2], gone, refs[0]])) == [
+        (refs[2], given[2].message),
+        (refs[0], given[0].message),
+    ]
+    found = list(platform.look(mailbox, ("Nytt",)))
+    assert [(each.flags, each.received) for each in found] == [(each.flags, each.received) for each in given]
+
+
+def test_of_several_that_do_not_all_fit_the_first_are_there(bench: Bench, platform: Platform) -> None:
+    mailbox, large = bench.create(limit=4096), Sent(PLAIN * 200, frozenset(), RECEIVED)
+    small = Sent(PLAIN, frozenset(), RECEIVED)
+    refs = platform.deposit_all(mailbox, INBOX, [small, large, small])
+    assert list(platform.refs(mailbox, INBOX)) == refs
+    assert len(refs) == 1
+    with pytest.raises(MailboxFull):
+        platform.deposit_all(mailbox, INBOX, [large, small])
+    assert list(platform.refs(mailbox, INBOX)) == refs
 
 
 def test_a_folder_that_is_not_there_has_no_messages(bench: Bench, platform: Platform) -> None:

@@ -23,7 +23,7 @@ from psycopg.sql import SQL, Identifier
 
 from lethe.errors import StoreError, StoreRefused, StoreUnreachable
 from lethe.offboarding.imap import SECONDS, Mailboxes, Server
-from lethe.offboarding.platform import Account, Envelope, Folder, Mailbox, NoSuchMailbox, Ref, Reply
+from lethe.offboarding.platform import Account, Envelope, Folder, Mailbox, NoSuchMailbox, Ref, Reply, Sent
 from lethe.stores.postgres.connection import Connection, tell
 
 SCRIPT = "lethe-departure"
@@ -176,6 +176,14 @@ class DovecotPlatform:
     ) -> Ref:
         """As Platform has it."""
         return self._mailboxes.deposit(mailbox, folder, message, flags, received)
+
+    def read_all(self, mailbox: Mailbox, folder: tuple[str, ...], refs: Sequence[Ref]) -> Iterator[tuple[Ref, bytes]]:
+        """As Platform has it."""
+        return self._mailboxes.read_all(mailbox, folder, refs)
+
+    def deposit_all(self, mailbox: Mailbox, folder: tuple[str, ...], messages: Sequence[Sent]) -> list[Ref]:
+        """As Platform has it."""
+        return self._mailboxes.deposit_all(mailbox, folder, messages)
 
     def block(self, mailbox: Mailbox) -> None:
         """As Platform has it."""

@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
 
 from lethe.errors import StoreError
-from lethe.offboarding.platform import Envelope, Mailbox, MessageGone, MessageRefused, Platform, Ref
+from lethe.offboarding.platform import Envelope, Mailbox, MessageRefused, Platform, Ref, Sent
 from lethe.offboarding.receipts import Handed, State
 
 BATCH = 50
-"""Messages whose digests are written down before the first of them is deposited."""
+"""Messages whose digests are written down before the first of them is deposited, and that are deposited at once."""
+BYTES = 8_000_000
+"""As much of them as that, or one that is larger."""
 
 
 class Unconfirmed(StoreError):
@@ -38,15 +38,6 @@ class Route:
     folder: tuple[str, ...]
 
 
-class _Ready(NamedTuple):
-    """A message that was read, with the number it has in the register."""
-
-    number: int
-    envelope: Envelope
-    message: bytes
-    digest: bytes
-
-
 def hand_over(
     platform: Platform, handed: Handed, route: Route, progress: Callable[[int], None] = lambda _: None
 ) -> Counter[State]:
@@ -57,10 +48,9 @@ def hand_over(
     """
     _adopt(platform, handed, route)
     for folder in handed.folders():
-        messages = _ready(platform, handed, route, folder)
-        while ready := list(islice(messages, BATCH)):
-            _deposit(platform, handed, route, ready)
-            progress(len(ready))
+        for group in _groups(platform.look(route.source, folder), handed.pending(folder)):
+            _deposit(platform, handed, route, _read(platform, route, folder, group))
+            progress(len(group))
         handed.settle(handed.pending(folder).values(), "gone")  # the whole folder was looked through
     _confirm(platform, handed, route)
     return handed.counts()
@@ -73,43 +63,63 @@ def _adopt(platform: Platform, handed: Handed, route: Route) -> None:
         wanted[digest].append(number)
     if not wanted:
         return
-    for ref in set(platform.refs(route.target, route.folder)) - handed.targets():
-        numbers = wanted.get(_digest(platform.read(route.target, route.folder, ref)))
+    bare = sorted(set(platform.refs(route.target, route.folder)) - handed.targets())
+    for ref, message in platform.read_all(route.target, route.folder, bare):
+        numbers = wanted.get(_digest(message))
         if numbers:
             handed.received({numbers.pop(0): ref})
 
 
-def _ready(platform: Platform, handed: Handed, route: Route, folder: tuple[str, ...]) -> Iterator[_Ready]:
-    """The folder's pending messages with their bytes, one at a time; without what is gone meanwhile."""
-    pending = handed.pending(folder)
-    for envelope in platform.look(route.source, folder):
-        number = pending.get(envelope.ref)
-        if number is not None:
-            with suppress(MessageGone):
-                message = platform.read(route.source, folder, envelope.ref)
-                yield _Ready(number, envelope, message, _digest(message))
+def _groups(envelopes: Iterator[Envelope], pending: Mapping[Ref, int]) -> Iterator[dict[Ref, tuple[int, Envelope]]]:
+    """The pending messages with their numbers, as many at a time as are handed over at once."""
+    group, size = dict[Ref, tuple[int, Envelope]](), 0
+    for envelope in envelopes:
+        if envelope.ref in pending:
+            if group and (len(group) == BATCH or size + envelope.size > BYTES):
+                yield group
+                group, size = {}, 0
+            group[envelope.ref] = pending[envelope.ref], envelope
+            size += envelope.size
+    if group:
+        yield group
 
 
-def _deposit(platform: Platform, handed: Handed, route: Route, ready: list[_Ready]) -> None:
-    """Deposit messages whose digests are written down first; each that arrived has its receipt, whatever comes next."""
-    handed.intend({each.number: each.digest for each in ready})
-    receipts = dict[int, Ref]()
-    try:
-        for number, envelope, message, _ in ready:
-            try:
-                flags = envelope.flags
-                receipts[number] = platform.deposit(route.target, route.folder, message, flags, envelope.received)
-            except MessageRefused:
-                handed.settle([number], "refused")
-    finally:
-        handed.received(receipts)
+def _read(
+    platform: Platform, route: Route, folder: tuple[str, ...], group: Mapping[Ref, tuple[int, Envelope]]
+) -> dict[int, Sent]:
+    """A group's messages by their numbers; without those that are gone meanwhile."""
+    found = dict[int, Sent]()
+    for ref, message in platform.read_all(route.source, folder, list(group)):
+        number, envelope = group[ref]
+        found[number] = Sent(message, envelope.flags, envelope.received)
+    return found
+
+
+def _deposit(platform: Platform, handed: Handed, route: Route, ready: Mapping[int, Sent]) -> None:
+    """Deposit messages whose digests are written down first; what arrived has its receipt before anything else."""
+    handed.intend({number: _digest(sent.message) for number, sent in ready.items()})
+    numbers, messages = list(ready), list(ready.values())
+    while messages:
+        try:
+            refs = platform.deposit_all(route.target, route.folder, messages)
+        except MessageRefused:
+            handed.settle(numbers[:1], "refused")
+            numbers, messages = numbers[1:], messages[1:]
+        else:
+            handed.received(dict(zip(numbers, refs, strict=False)))
+            numbers, messages = numbers[len(refs) :], messages[len(refs) :]
 
 
 def _confirm(platform: Platform, handed: Handed, route: Route) -> None:
     """Read back what has a receipt; Unconfirmed when it is not there, or is something else."""
     received, wrong = iter(handed.unconfirmed()), 0
     while some := list(islice(received, BATCH)):
-        found = [number for number, ref, digest in some if _is_there(platform, route, ref, digest)]
+        wanted = {each.ref: each for each in some}
+        found = [
+            wanted[ref].number
+            for ref, message in platform.read_all(route.target, route.folder, list(wanted))
+            if _digest(message) == wanted[ref].digest
+        ]
         handed.settle(found, "confirmed")
         wrong += len(some) - len(found)
     if wrong:
@@ -117,13 +127,6 @@ def _confirm(platform: Platform, handed: Handed, route: Route) -> None:
             f"hand-over: {wrong} messages are not where they were put, or not what was put there; look into the "
             "recipient's folder before anything else is done. Nothing is deleted meanwhile"
         )
-
-
-def _is_there(platform: Platform, route: Route, ref: Ref, digest: bytes) -> bool:
-    try:
-        return _digest(platform.read(route.target, route.folder, ref)) == digest
-    except MessageGone:
-        return False
 
 
 def _digest(message: bytes) -> bytes:

@@ -7,6 +7,7 @@ expunges: who has no UIDs would remove what others have marked.
 from __future__ import annotations
 
 import imaplib
+import logging
 import re
 import socket
 import ssl
@@ -15,6 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from imapclient import IMAPClient
@@ -31,10 +33,13 @@ from lethe.offboarding.platform import (
     NoSuchMailbox,
     Ref,
     Role,
+    Sent,
 )
 
 CHUNK = 200
 """Messages whose headers are asked for at once."""
+READ = 10
+"""Messages that are read at once."""
 OPEN = 4
 """Mailboxes that are kept open at once: a leaver's, and those of recipients."""
 SECONDS = 60.0
@@ -47,9 +52,8 @@ _ROLES: dict[bytes, Role] = {
     b"\\Archive": "archive",
 }
 """Special uses of folders (RFC 6154)."""
-_PLACED = re.compile(rb"\[APPENDUID (\d+) (\d+)\]")
-_ALTERED = re.compile(rb"(?<!\r)\n|\0")
-"""What IMAP cannot carry as it is: a line that ends without CR is ended by the server, and a zero byte is another."""
+_PLACED = re.compile(rb"\[APPENDUID (\d+) ([\d:,]+)\]")
+logging.getLogger("imapclient").setLevel(logging.WARNING)  # its debugging has folders, headers and messages
 
 
 @dataclass(frozen=True)
@@ -115,20 +119,35 @@ class Mailboxes:
 
     def read(self, mailbox: Mailbox, folder: tuple[str, ...], ref: Ref) -> bytes:
         """As Platform has it."""
-        with self._asking(mailbox) as session:
-            message = session.message(folder, ref)
-        if message is None:
-            raise MessageGone("mail: the message is not in its folder any more; it was moved or deleted meanwhile")
-        return message
+        for _, message in self.read_all(mailbox, folder, [ref]):
+            return message
+        raise MessageGone("mail: the message is not in its folder any more; it was moved or deleted meanwhile")
+
+    def read_all(self, mailbox: Mailbox, folder: tuple[str, ...], refs: Sequence[Ref]) -> Iterator[tuple[Ref, bytes]]:
+        """As Platform has it."""
+        for start in range(0, len(refs), READ):
+            with self._asking(mailbox) as session:
+                found = session.messages(folder, refs[start : start + READ])
+            yield from found
 
     def deposit(
         self, mailbox: Mailbox, folder: tuple[str, ...], message: bytes, flags: Collection[str], received: datetime
     ) -> Ref:
         """As Platform has it; a message that IMAP would alter is refused."""
-        if not message or _ALTERED.search(message):
+        return self.deposit_all(mailbox, folder, [Sent(message, frozenset(flags), received)])[0]
+
+    def deposit_all(self, mailbox: Mailbox, folder: tuple[str, ...], messages: Sequence[Sent]) -> list[Ref]:
+        """As Platform has it: all at once, or, where the server takes them only one by one, the first."""
+        fit = list(takewhile(_can_be_carried, messages))
+        if not fit:
             raise MessageRefused("mail: found a message that IMAP would alter: empty, a bare line feed or a zero byte")
         with self._asking(mailbox) as session:
-            return session.append(folder, message, flags, received)
+            try:
+                return session.append(folder, fit)
+            except (MailboxFull, MessageRefused):
+                if len(fit) == 1:
+                    raise
+                return session.append(folder, fit[:1])
 
     @contextmanager
     def _asking(self, mailbox: Mailbox) -> Iterator[_Session]:
@@ -164,6 +183,7 @@ class _Session:
         context = ssl.create_default_context(cafile=server.ca)
         self._client = IMAPClient(server.host, server.port, ssl_context=context, timeout=SECONDS)
         self._client.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a command is several small writes
+        self._client._imap.debug = 0  # noqa: SLF001 - else it words every answer for a log, messages and all
         self._client.normalise_times = False  # moments keep their zone
         self._selected: tuple[tuple[str, ...], int] | None = None
         self._names: dict[tuple[str, ...], str] | None = None
@@ -227,24 +247,29 @@ class _Session:
             _envelope(Ref(f"{validity}/{uid}"), found[uid]) for uid in uids if b"BODY[HEADER]" in found.get(uid, ())
         ]
 
-    def message(self, folder: tuple[str, ...], ref: Ref) -> bytes | None:
-        uid = _uid(ref, self._select(folder))
-        found = self._client.fetch([uid], ["BODY.PEEK[]"]).get(uid, {}) if uid is not None else {}
-        message: bytes | None = found.get(b"BODY[]")
-        return message
+    def messages(self, folder: tuple[str, ...], refs: Sequence[Ref]) -> list[tuple[Ref, bytes]]:
+        validity = self._select(folder)
+        uids = {uid: ref for ref in refs if (uid := _uid(ref, validity)) is not None}
+        found = self._client.fetch(list(uids), ["BODY.PEEK[]"]) if uids else {}
+        return [(ref, found[uid][b"BODY[]"]) for uid, ref in uids.items() if b"BODY[]" in found.get(uid, ())]
 
-    def append(self, folder: tuple[str, ...], message: bytes, flags: Collection[str], received: datetime) -> Ref:
+    def append(self, folder: tuple[str, ...], messages: Sequence[Sent]) -> list[Ref]:
+        """All of them or none (RFC 3502)."""
         name = self._name(folder) or self._made(folder)
-        wanted = sorted(flag for flag in flags if flag.lower() != "\\recent")
+        wanted = [
+            {"msg": m, "flags": sorted(f for f in flags if f.lower() != "\\recent"), "date": at}
+            for m, flags, at in messages
+        ]
         # not append(), by which Python's imaplib ends bare carriage returns as lines
-        state, told = self._client.multiappend(name, [{"msg": message, "flags": wanted, "date": received}])
+        state, told = self._client.multiappend(name, wanted)
         text = b" ".join(each for each in told if isinstance(each, bytes))
         placed = _PLACED.search(text)
         if state != "OK":
             raise _refusal(text)
-        if placed is None:
+        uids = list(_uids(placed[2])) if placed else []
+        if placed is None or len(uids) != len(messages):
             raise StoreRefused("mail: the server does not say where it put a message; it has to have UIDPLUS")
-        return Ref(f"{int(placed[1])}/{int(placed[2])}")
+        return [Ref(f"{int(placed[1])}/{uid}") for uid in uids]
 
     def _made(self, folder: tuple[str, ...]) -> str:
         separator = next((each for _, each, _ in self._listed() if each), "/")
@@ -256,6 +281,19 @@ class _Session:
             self._client.subscribe_folder(name)
         self._names = None
         return name
+
+
+def _can_be_carried(sent: Sent) -> bool:
+    """IMAP has no empty message; the server ends a line that ends without CR, and makes another of a zero byte."""
+    message = sent.message
+    return bool(message) and message.count(b"\n") == message.count(b"\r\n") and b"\0" not in message
+
+
+def _uids(numbers: bytes) -> Iterator[int]:
+    """A set of UIDs such as 4:6,9 (RFC 4315, 3)."""
+    for part in numbers.split(b","):
+        first, _, last = part.partition(b":")
+        yield from range(int(first), int(last or first) + 1)
 
 
 def _path(name: str, separator: str) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
@@ -14,10 +15,12 @@ from lethe.offboarding.platform import (
     Mailbox,
     MailboxFull,
     MessageGone,
+    MessageRefused,
     NoSuchMailbox,
     Ref,
     Reply,
     Role,
+    Sent,
 )
 
 _ROLES: dict[str, Role] = {
@@ -101,6 +104,24 @@ class MemoryPlatform:
             raise MailboxFull("the mailbox has no room for the message; make room, or choose another recipient")
         box.folders.setdefault(folder, {})[ref] = _Message(message, frozenset(flags), received)
         return ref
+
+    def read_all(self, mailbox: Mailbox, folder: tuple[str, ...], refs: Sequence[Ref]) -> Iterator[tuple[Ref, bytes]]:
+        """As the protocol has it."""
+        for ref in refs:
+            with suppress(MessageGone):
+                yield ref, self.read(mailbox, folder, ref)
+
+    def deposit_all(self, mailbox: Mailbox, folder: tuple[str, ...], messages: Sequence[Sent]) -> list[Ref]:
+        """As the protocol has it."""
+        added = list[Ref]()
+        for each in messages:
+            try:
+                added.append(self.deposit(mailbox, folder, *each))
+            except (MailboxFull, MessageRefused):
+                if not added:
+                    raise
+                break
+        return added
 
     def block(self, mailbox: Mailbox) -> None:
         """As the protocol has it."""

@@ -9,10 +9,10 @@ here forwards: no platform has a method for it. Errors name a mailbox's state an
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NewType, Protocol
+from typing import Literal, NamedTuple, NewType, Protocol
 
 from lethe.errors import StoreError, StoreRefused
 
@@ -75,6 +75,14 @@ class Envelope:
     flags: frozenset[str]
 
 
+class Sent(NamedTuple):
+    """A message as it is deposited."""
+
+    message: bytes
+    flags: frozenset[str]
+    received: datetime
+
+
 @dataclass(frozen=True)
 class Reply:
     """An automatic reply: plain text, between two moments. It says who to write to now, and forwards nothing."""
@@ -109,6 +117,15 @@ class Platform(Protocol):
         """Add a message byte for byte, with its flags and date; MailboxFull, MessageRefused.
 
         The folder is made where it is missing. A connection that is lost leaves open whether it was: `refs` tells.
+        """
+
+    def read_all(self, mailbox: Mailbox, folder: tuple[str, ...], refs: Sequence[Ref]) -> Iterator[tuple[Ref, bytes]]:
+        """Several messages as read() gives them, in their order, a few at a time; without those that are gone."""
+
+    def deposit_all(self, mailbox: Mailbox, folder: tuple[str, ...], messages: Sequence[Sent]) -> list[Ref]:
+        """Add several messages as deposit() does; where they are, for as many as were added, from the first on.
+
+        What deposit() raises is raised when the first was not added.
         """
 
     def block(self, mailbox: Mailbox) -> None:
