@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param
 
-from lethe_airflow import offboard
 from lethe_airflow.sweep import policy
 
 RUNBOOK = """
@@ -30,6 +29,8 @@ was. A legal hold on the employee fails **delete** until it is released. A run t
 """
 
 if policy().offboarding is not None:
+    from lethe_airflow import offboard  # mail takes a while to load, and not every company has Lethe see to it
+
     with DAG(
         "offboard_mailbox",
         description="Hands over and deletes the mailbox of an employee who leaves",

@@ -14,7 +14,7 @@ import ssl
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -258,7 +258,7 @@ class Dovecot:
             self._process.wait()
             self._process = None
 
-    def create(self, given: Sequence[Given] = (), *, limit: int | None = None) -> Mailbox:
+    def create(self, given: Iterable[Given] = (), *, limit: int | None = None) -> Mailbox:
         """As Bench has it."""
         mailbox, password = Mailbox(f"{uuid4().hex[:12]}@tindheim.example"), secrets.token_urlsafe()
         self.passwords[mailbox] = password
@@ -266,10 +266,9 @@ class Dovecot:
             f"INSERT INTO mailbox (username, password, maildir, quota)"
             f" VALUES ('{mailbox}', '{{PLAIN}}{password}', '{mailbox}', {limit or 0})"
         )
-        if given:
-            with self._client(mailbox) as client:
-                for each in given:
-                    self._put(client, each)
+        with self._client(mailbox) as client:
+            for each in given:
+                self._put(client, each)
         return mailbox
 
     @staticmethod

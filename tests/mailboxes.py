@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -27,7 +27,7 @@ class Bench(Protocol):
 
     platform: Platform
 
-    def create(self, given: Sequence[Given] = (), *, limit: int | None = None) -> Mailbox:
+    def create(self, given: Iterable[Given] = (), *, limit: int | None = None) -> Mailbox:
         """A new account that is signed in to by password, with these messages, and room for `limit` bytes."""
 
     def sign_in(self, mailbox: Mailbox) -> bool:
