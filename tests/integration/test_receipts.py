@@ -238,11 +238,11 @@ def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 third = iter((False, False, True)).__next__
 def on_the_third(before, after, whole):
-    def called(*args):
+    def called(*args, **named):
         now = third()
         if now:
             before()
-        found = whole(*args)
+        found = whole(*args, **named)
         if now:
             after()
         return found
