@@ -232,6 +232,13 @@ def test_past_the_limit_the_privacy_officer_must_approve_too(desk: Desk) -> None
     desk.hand_over(departure, days(30))
 
 
+def test_at_the_limit_the_manager_alone_approves(desk: Desk) -> None:
+    desk = replace(desk, policy=replace(desk.policy, offboarding=replace(RULES, messages=5)))
+    departure = closed(desk)
+    choose(desk, departure)
+    assert not desk.needs_officer(departure)
+
+
 BAD = {
     "unknown employee": ({"employee": "9999"}, "employee: found nobody with this number"),
     "no departure in the directory": (

@@ -263,6 +263,24 @@ def test_what_the_colleague_has_there_already_is_no_receipt(platform: Faulty, re
     assert same(arrived(platform), [*wanted, first])
 
 
+def test_two_that_are_the_same_and_arrived_without_a_receipt_are_two(
+    platform: Faulty, register: Handed, monkeypatch
+) -> None:
+    folder = ("Same",)
+    for _ in range(2):
+        platform.deposit(LEAVER, folder, message(99), [], NOON)
+    register.choose(folder, platform.refs(LEAVER, folder))
+    with monkeypatch.context() as context:
+        context.setattr(register, "received", lambda _: None)  # killed before either receipt was written
+        context.setattr(handover, "_confirm", lambda *_: None)
+        hand_over(platform, register, ROUTE)
+    platform.calls.clear()
+    assert len(arrived(platform)) == 2
+    register._connection.get().execute("UPDATE lethe.handed SET state = 'chosen'")
+    assert hand_over(platform, register, ROUTE) == {"confirmed": 2}
+    assert (platform.calls["deposit"], len(arrived(platform))) == (0, 2)
+
+
 def test_two_recipients_have_receipts_of_their_own(platform: Faulty, register: Handed) -> None:
     other = Handed(register._connection, "d" * 32, "1008")
     wanted = choose(platform, register)
