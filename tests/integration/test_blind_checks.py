@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -298,6 +299,13 @@ def test_a_partition_that_was_taken_off_is_found(open_lethe) -> None:
         "ALTER TABLE customer DETACH PARTITION customer_2019; GRANT SELECT ON customer_2019 TO lethe_worker"
     )
     assert found(lethe) == {("detached", "public.customer_2019")}
+
+
+def test_rows_that_another_meaning_of_the_rule_counted_are_not_missed(floored: Lethe) -> None:
+    before = floored.state.remembered("crm")
+    other = {rule: replace(count, digest="0" * 64, rows=count.rows + 5) for rule, count in before.floored.items()}
+    floored.state.remember("crm", replace(before, floored=other))
+    assert found(floored) == set()
 
 
 def test_a_sweep_that_ignores_holds_is_found(open_lethe, monkeypatch: pytest.MonkeyPatch) -> None:
