@@ -20,7 +20,7 @@ from dovecot import Dovecot, certify, dovecot
 from lethe.errors import StoreRefused, StoreUnreachable
 from lethe.offboarding.dovecot import DovecotPlatform, Settings, script
 from lethe.offboarding.handover import Route, hand_over
-from lethe.offboarding.platform import MessageRefused, Reply
+from lethe.offboarding.platform import Mailbox, MessageRefused, Reply
 from lethe.offboarding.receipts import Handed
 from lethe.stores.postgres.connection import Connection
 from mailboxes import RECEIVED, Given
@@ -98,7 +98,10 @@ def test_a_server_without_uidplus_is_refused(new_database) -> None:
             server.platform.folders(mailbox)
 
 
-@pytest.mark.parametrize("message", [b"", b"Subject: x\n\nx\n", b"Subject: x\r\n\r\nx\0y\r\n"])
+@pytest.mark.parametrize(
+    "message",
+    [b"", b"Subject: x\n\nx\n", b"Subject: x\r\n\r\nx\0y\r\n", b"Subject: x\r\n\r\nx\r\r\n", b"Subject: x\r\n\r\nx\r"],
+)
 def test_what_imap_would_alter_is_refused_before_it_is_sent(mail: Dovecot, message: bytes) -> None:
     mailbox = mail.create()
     with pytest.raises(MessageRefused, match="would alter"):
@@ -146,6 +149,19 @@ def test_mail_that_is_kept_after_it_was_expunged_goes_too(new_database) -> None:
         server.platform.delete(mailbox)
         assert server.platform.left(mailbox) == ()
         assert [each for each in home.rglob("*") if each.is_file() and HELLO[:9] in each.read_bytes()] == []
+
+
+def test_an_address_with_a_wildcard_is_nobody_s(mail: Dovecot) -> None:
+    """Dovecot's tools take it for all accounts that match."""
+    mailbox = mail.create([Given(HELLO)])
+    everybody = Mailbox("*@tindheim.example")
+    insert = "INSERT INTO mailbox (username, password, maildir) VALUES ('{0}', 'x', 'star')"
+    mail.database.run(insert.format(everybody))
+    for ask in (mail.platform.end_sessions, mail.platform.delete, mail.platform.block):
+        with pytest.raises(StoreRefused, match="wildcard"):
+            ask(everybody)
+    mail.database.run(f"DELETE FROM mailbox WHERE username = '{everybody}'")
+    assert len(mail.platform.refs(mailbox, INBOX)) == 1
 
 
 def test_a_deletion_that_is_stopped_before_the_row_goes_on(mail: Dovecot, monkeypatch: pytest.MonkeyPatch) -> None:

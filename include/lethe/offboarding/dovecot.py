@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import re
 import ssl
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -105,6 +105,7 @@ class Administration:
 
     def ask(self, command: str, missing: Any = None, **parameters: Any) -> Any:
         """What doveadm answers to a command; `missing` where there is no such user or thing, else NoSuchMailbox."""
+        _require_one(parameters)
         problem: StoreError | None = None
         try:
             answer = self._client.post(self._url, json=[[command, parameters, "lethe"]])
@@ -281,6 +282,14 @@ def _quoted(text: str) -> str:
     """A string of Sieve's (RFC 5228, 2.4.2): two characters end or escape, all others are themselves."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\0", "")
     return '"' + "\r\n".join(escaped.splitlines()) + '"'
+
+
+def _require_one(parameters: Mapping[str, Any]) -> None:
+    """An address with a wildcard in it means many accounts to doveadm: nothing is done to those."""
+    named = [parameters.get(name, ()) for name in ("user", "userMask", "mask")]
+    addresses = [each for one in named for each in ([one] if isinstance(one, str) else one)]
+    if any(sign in address for address in addresses for sign in "*?"):
+        raise StoreRefused("mail: found a wildcard in an address, expected one account; correct the directory")
 
 
 def _no_account() -> NoSuchMailbox:

@@ -284,9 +284,13 @@ class _Session:
 
 
 def _can_be_carried(sent: Sent) -> bool:
-    """IMAP has no empty message; the server ends a line that ends without CR, and makes another of a zero byte."""
+    """IMAP has no empty message; the server ends a line that ends without CR, and makes another of a zero byte.
+
+    Of two CR before a line feed it keeps one, and none at the very end.
+    """
     message = sent.message
-    return bool(message) and message.count(b"\n") == message.count(b"\r\n") and b"\0" not in message
+    ends = message.count(b"\n") == message.count(b"\r\n") and b"\r\r\n" not in message and message[-1:] != b"\r"
+    return bool(message) and ends and b"\0" not in message
 
 
 def _uids(numbers: bytes) -> Iterator[int]:
