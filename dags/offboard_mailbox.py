@@ -78,12 +78,13 @@ if policy().offboarding is not None:
         asking = {"execution_timeout": None, "retries": 20, "retry_delay": timedelta(minutes=1)}
         departure = offboard.enter()
         told = offboard.notice(departure)
-        answer = offboard.AskHr(
+        answer = offboard.Ask(
             task_id="answer",
             departure=departure,
             event="answered",
+            role=offboard.HR,
             words="Has the employee answered the notice?",
-            options=[offboard.ANSWERED],
+            option=offboard.ANSWERED,
             response_timeout=timedelta(days=60),
             **asking,
         )
@@ -91,10 +92,17 @@ if policy().offboarding is not None:
         closed = offboard.close(departure)
         noticed = offboard.Wait(task_id="notice_over", departure=departure, until="notice")
         chosen = offboard.choose(departure)
-        manager = offboard.AskApproval(task_id="ask_manager", departure=departure, role=offboard.MANAGER, **asking)
+        manager = offboard.Ask(
+            task_id="ask_manager", departure=departure, event="approved", role=offboard.MANAGER, **asking
+        )
         approved = offboard.say.override(task_id="approve")(departure, manager.output, "approved", offboard.MANAGER)
-        officer = offboard.AskApproval(
-            task_id="ask_officer", departure=departure, role=offboard.OFFICER, trigger_rule="none_failed", **asking
+        officer = offboard.Ask(
+            task_id="ask_officer",
+            departure=departure,
+            event="officer-approved",
+            role=offboard.OFFICER,
+            trigger_rule="none_failed",
+            **asking,
         )
         allowed = offboard.say.override(task_id="allow")(
             departure, officer.output, "officer-approved", offboard.OFFICER
@@ -111,8 +119,14 @@ if policy().offboarding is not None:
             ("page", "page-taken-down", "Are name and title of the employee taken off the web pages?"),
             ("phone", "phone-cleared", "Are the call lists on the employee's phone deleted?"),
         ):
-            asked = offboard.AskHr(
-                task_id=name, departure=departure, event=event, words=words, options=[offboard.DONE], **asking
+            asked = offboard.Ask(
+                task_id=name,
+                departure=departure,
+                event=event,
+                role=offboard.HR,
+                words=words,
+                option=offboard.DONE,
+                **asking,
             )
             closed >> asked
             offboard.say.override(task_id=f"{name}_done")(departure, asked.output, event, offboard.HR) >> ended

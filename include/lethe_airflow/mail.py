@@ -79,7 +79,7 @@ def settings(connection_id: str) -> Settings:
     missing = [name for name, value in wanted.items() if not value]
     if missing:
         raise ConfigError(
-            f"connection {connection_id}: found no {', '.join(missing)}; docs/policy.md says what it takes"
+            f"connection {connection_id}: found no {', '.join(missing)}; docs/platform-team.md says what it takes"
         )
     return Settings(
         host=str(found.host),

@@ -117,18 +117,30 @@ def choose(departure: str) -> dict[str, int]:
 
 
 class Ask(HITLOperator):
-    """Ask somebody of a role about the departure; returns an Answered. What needs no answer is skipped."""
+    """Ask somebody of a role whether an event may happen, or has; returns an Answered. What needs no answer is skipped.
 
-    def __init__(self, *, departure: Any, role: str, options: list[str], **kwargs: Any) -> None:
+    With `words` it is something that HR confirms by one option: that the employee has answered, that a name was taken
+    down. Without, it is whether what was chosen may be handed over: the manager, and past the limit the officer.
+    """
+
+    def __init__(
+        self, *, departure: Any, event: Event, role: str, words: str = "", option: str = APPROVE, **kwargs: Any
+    ) -> None:
         who = [{"id": f"role:{role}", "name": role}]
-        super().__init__(options=options, multiple=False, assigned_users=who, subject="A departure", **kwargs)
-        self.departure, self.role = departure, role
+        options = [option] if words else [option, REJECT]
+        super().__init__(options=options, multiple=False, assigned_users=who, subject=words or "A departure", **kwargs)
+        self.departure, self.event, self.role, self.words = departure, event, role, words
 
     template_fields = ("departure",)
 
     def question(self, desk: Desk, departure: Departure) -> tuple[str, str] | None:
         """Subject and text; None when there is nothing to ask."""
-        raise NotImplementedError
+        if departure.has(self.event) or (self.event == "officer-approved" and not desk.needs_officer(departure.id)):
+            return None
+        if self.words:
+            return self.words, "Say so when it is done."
+        counts = desk.state.departures.counts(departure.id, "chosen")
+        return f"May {counts.get('chosen', 0)} messages be handed over?", _proposal(counts, desk.proposal(departure.id))
 
     def execute(self, context: Any) -> Any:
         """Ask, and wait."""
@@ -146,24 +158,12 @@ class Ask(HITLOperator):
             raise AirflowSkipException("nobody answered in time")
         answer = super().execute_complete(context, event)
         user = answer.get("responded_by_user") or {}
-        if self.role != HR and starter(context["dag_run"]) in (user.get("id"), user.get("name")):
+        if not self.words and starter(context["dag_run"]) in (user.get("id"), user.get("name")):
             raise AirflowException("found an answer of whoever started the run, expected somebody else's; asked again")
         return Answered(approved=answer["chosen_options"] != [REJECT], user=str(user.get("id")))
 
 
-class AskApproval(Ask):
-    """May it be handed over? The manager, and past the policy's limit the privacy officer; over numbers and folders."""
-
-    def __init__(self, *, role: str, **kwargs: Any) -> None:
-        super().__init__(role=role, options=[APPROVE, REJECT], **kwargs)
-
-    def question(self, desk: Desk, departure: Departure) -> tuple[str, str] | None:
-        """As Ask has it."""
-        event: Event = "approved" if self.role == MANAGER else "officer-approved"
-        if departure.has(event) or (self.role == OFFICER and not desk.needs_officer(departure.id)):
-            return None
-        counts = desk.state.departures.counts(departure.id, "chosen")
-        return f"May {counts.get('chosen', 0)} messages be handed over?", _proposal(counts, desk.proposal(departure.id))
+_LEFT = {"private": "private", "sensitive": "with identity numbers or health words", "left": "that nothing speaks for"}
 
 
 def _proposal(counts: Mapping[str, int], folders: Mapping[tuple[str, ...], int]) -> str:
@@ -171,21 +171,6 @@ def _proposal(counts: Mapping[str, int], folders: Mapping[tuple[str, ...], int])
     rows = "\n".join(f"| {' / '.join(folder).replace('|', '¦')} | {number} |" for folder, number in folders.items())
     left = ", ".join(f"{counts.get(what, 0)} {words}" for what, words in _LEFT.items())
     return f"| folder | messages |\n|---|---|\n{rows}\n\nNot handed over, and deleted with the account: {left}."
-
-
-_LEFT = {"private": "private", "sensitive": "with identity numbers or health words", "left": "that nothing speaks for"}
-
-
-class AskHr(Ask):
-    """Something that HR confirms: that the employee has answered, a name was taken down, a phone was cleared."""
-
-    def __init__(self, *, event: Event, words: str, options: list[str], **kwargs: Any) -> None:
-        super().__init__(role=HR, options=options, **kwargs)
-        self.event, self.words = event, words
-
-    def question(self, desk: Desk, departure: Departure) -> tuple[str, str] | None:  # noqa: ARG002 - as Ask has it
-        """As Ask has it."""
-        return None if departure.has(self.event) else (self.words, "Say so when it is done.")
 
 
 @task(retries=5)

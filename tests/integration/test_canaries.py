@@ -175,6 +175,13 @@ def test_a_sweep_that_ignores_holds_is_found(lethe: Lethe, monkeypatch) -> None:
     lethe.database.run("DELETE FROM customer WHERE (ended_on + interval '1 year')::date < '2025-03-04'")
     found = check(lethe, day)
     assert kinds(found) == {"canary-died", "held-gone"}
+    for name in ("crm", "lethe_state"):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", as_uri(lethe.addresses[name]))
+    said = CliRunner().invoke(main, ["check", "--policy", str(lethe.policy_dir), "--now", str(day)])
+    assert (said.exit_code, "ALARM: ex-customers: a planted row went too early (the held one of" in said.output) == (
+        1,
+        True,
+    )
     for later in days(START + timedelta(days=2), 6):
         sweep(lethe, later)
         assert kinds(check(lethe, later)) == {"canary-died"}

@@ -280,7 +280,7 @@ def test_everything_is_said_at_once(desk: Desk) -> None:
 
 def test_a_mailbox_that_the_platform_does_not_have_is_said(desk: Desk) -> None:
     desk.platform.delete(PER)
-    with pytest.raises(DepartureError, match="recipient 1"):
+    with pytest.raises(DepartureError, match="recipient 1: found no such account on the mail platform, expected"):
         desk.enter(WANTED, NOW, HR)
 
 
@@ -325,6 +325,27 @@ def test_a_withdrawal_gives_the_account_back_at_any_step(desk: Desk, crm: Databa
     box = desk.platform.accounts[KARI]
     assert (box.may_sign_in, box.reply) == (True, None)
     assert {"withdrawn", "given-back", "ended"} <= set(desk.state.departures.find(departure).events)
+
+
+def test_an_old_withdrawal_opens_nothing_that_a_later_departure_closed(desk: Desk) -> None:
+    first = closed(desk)
+    desk.withdraw(first, days(30), HR)
+    second = desk.enter(WANTED, days(31), HR)
+    desk.notice(second, days(31), told)
+    desk.close(second, days(31))
+    with pytest.raises(Withdrawn):
+        desk.hand_over(first, days(32))
+    desk.withdraw(first, days(32), HR)
+    assert not desk.platform.account(KARI).may_sign_in
+    assert desk.platform.accounts[KARI].reply is not None
+
+
+def test_who_stays_gets_the_account_back_whoever_else_has_left_the_directory(desk: Desk, crm: Database) -> None:
+    departure = closed(desk)
+    crm.run("DELETE FROM employee WHERE no = '1002'; UPDATE employee SET status = 'withdrawn' WHERE no = '1007'")
+    with pytest.raises(Withdrawn):
+        desk.choose(departure, days(30))
+    assert desk.platform.account(KARI).may_sign_in
 
 
 def test_once_the_deletion_began_there_is_no_way_back(desk: Desk, crm: Database) -> None:

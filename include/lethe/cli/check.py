@@ -77,7 +77,9 @@ def _lines(found: StoreChecked) -> Iterator[str]:
         yield f"unknown: {found.problem}"
         return
     yield from (
-        f"{each.severity.upper()}: {each.words('en')} ({each.detail})" for each in found.findings if each.kind in WHOLE
+        f"{each.severity.upper()}: {each.words('en')} ({each.detail})"
+        for each in found.findings
+        if each.kind in (*WHOLE, "floor-gone", "canary-died", "canary-lives")
     )
     yield from map(_as_line, found.rules)
     yield from _canaries(found)

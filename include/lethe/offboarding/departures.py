@@ -25,7 +25,7 @@ _SQL = queries("departures")
 
 Event = Literal[
     "opened", "noticed", "answered", "closing", "closed", "chosen", "approved", "officer-approved", "rejected",
-    "exceptions-accepted", "handed-over", "reply-ended", "deleting", "deleted", "verified", "page-taken-down",
+    "exceptions-accepted", "handed-over", "deleting", "deleted", "verified", "page-taken-down",
     "phone-cleared", "withdrawn", "given-back", "ended",
 ]  # fmt: skip
 EVENTS: tuple[Event, ...] = get_args(Event)

@@ -1,6 +1,6 @@
 """The steps of a departure. Each can be called again, does only what was not done, and says when it is too early.
 
-    enter ─ notice ─ close ─ choose ─ approve ─ hand over ─ end the reply ─ delete ─ look again
+    enter ─ notice ─ close ─ choose ─ approve ─ hand over ─ delete ─ look again
                                          └─ past limits, the privacy officer too
         └─ withdraw: at any time before the deletion begins; the account is given back
 
@@ -81,7 +81,11 @@ class Desk:
         employees = self.directory.find(numbers)
         found = list(problems(wanted, employees, self.rules, self._today(now)))
         if not found:
-            found = [what for what, number in _named(wanted) if not self._has_mailbox(employees[number])]
+            found = [
+                f"{what}: found no such account on the mail platform, expected the directory's mailbox there"
+                for what, number in _named(wanted)
+                if not self._has_mailbox(employees[number])
+            ]
         if found:
             raise DepartureError("; ".join(found))
         return self.state.departures.open(wanted, now, word)
@@ -97,22 +101,25 @@ class Desk:
         """The departure and its people. Withdrawn when HR or the directory says so; then the account is given back."""
         found = self.state.departures.find(departure)
         employees = self.directory.find((found.employee, found.manager, *found.recipients))
+        employee = employees.get(found.employee)
+        stays = found.has("withdrawn") or (employee is not None and not employee.is_leaving())
+        if stays and not found.has("deleting"):  # whoever else the directory has lost since
+            self.withdraw(found.id, now)
+            raise Withdrawn(f"departure {found.id[:12]}: it was withdrawn, and the account was given back")
         missing = [what for what, number in _named(found) if number not in employees]
         if missing:
             raise DepartureError(f"departure {found.id[:12]}: the directory has no {', '.join(missing)} any more")
-        people = People(
-            employees[found.employee], employees[found.manager], tuple(employees[each] for each in found.recipients)
-        )
-        if found.has("deleting"):
-            return found, people
-        if found.has("withdrawn") or not people.employee.is_leaving():
-            self.withdraw(found.id, now)
-            raise Withdrawn(f"departure {found.id[:12]}: it was withdrawn, and the account was given back")
-        return found, people
+        recipients = tuple(employees[each] for each in found.recipients)
+        return found, People(employees[found.employee], employees[found.manager], recipients)
 
     def withdraw(self, departure: str, now: datetime, word: Word | None = None) -> None:
-        """The employee stays: sign-in works again, the automatic reply ends. DepartureError once the deletion began."""
+        """The employee stays: sign-in works again, the automatic reply ends. DepartureError once the deletion began.
+
+        Once: what another departure of theirs has closed since is not opened by this one.
+        """
         found = self.state.departures.find(departure)
+        if found.has("given-back"):
+            return
         self.state.departures.happened(found.id, "withdrawn", now, word=word)
         employee = self.directory.find([found.employee]).get(found.employee)
         if employee is not None and found.has("closing"):
@@ -239,11 +246,8 @@ class Desk:
             self._require(found, "officer-approved", "the privacy officer has not approved what is handed over")
         counts = Counter[str]()
         for recipient in people.recipients:
-            folder = (f"{HANDED_OVER[recipient.lang]} {people.employee.name}",)
-            route = Route(_mailbox(people.employee), _mailbox(recipient), folder)
-            counts += hand_over(
-                self.platform, self.state.departures.handed(found.id, recipient.number), route, progress
-            )
+            handed = self.state.departures.handed(found.id, recipient.number)
+            counts += hand_over(self.platform, handed, _route(people.employee, recipient), progress)
         if (counts["gone"] or counts["refused"]) and not found.has("exceptions-accepted"):
             raise DepartureError(
                 f"departure {found.id[:12]}: {counts['gone']} messages are not in the mailbox any more and "
