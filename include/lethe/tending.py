@@ -13,8 +13,9 @@ from datetime import date
 from uuid import uuid4
 
 from lethe import clock, holding
-from lethe.checks.canaries import PARTS, THERE, WEEK, Bed, Canary, Part, Unplanted, bed
+from lethe.checks.canaries import PARTS, THERE, WEEK, Bed, Canary, Part, bed
 from lethe.checks.result import StoreChecked
+from lethe.checks.rows import NotPut
 from lethe.holds import Because, targets_of
 from lethe.model import Rule
 from lethe.run import Lethe
@@ -66,7 +67,7 @@ def _plant_missing(lethe: Lethe, found: StoreChecked) -> Iterator[tuple[str, str
                 with bed(lethe.address(found.store), found.store, rule) as there:
                     for part in missing:
                         _plant(lethe, there, rule, part, found.today)
-            except Unplanted as why:
+            except NotPut as why:
                 yield name, str(why)
 
 

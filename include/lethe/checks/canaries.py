@@ -9,21 +9,19 @@ They stand at the edge of the period: a sweep that is a day early takes one that
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Literal, NamedTuple, get_args
-from uuid import uuid4
 
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier
 from psycopg.sql import Literal as Value
 
 from lethe.checks.questions import Question
+from lethe.checks.rows import WRITING, NotPut, columns_of, new_key
 from lethe.checks.sight import Seen
-from lethe.checks.trial import TABLE, WRITING
 from lethe.errors import SchemaMismatch
 from lethe.model import Rule
 from lethe.stores.postgres.connection import tell
@@ -35,8 +33,6 @@ Fate = Literal["stays", "gone", "lives", "died", "lost", "unseen"]
 THERE = ("stays", "lives", "unseen")
 """Fates of canaries that are in no need of another."""
 WEEK = timedelta(days=7)
-_SMALLEST = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63, "numeric": 2**63}
-_TEXTS = ("text", "character varying")
 
 
 @dataclass(frozen=True)
@@ -99,10 +95,6 @@ def judge(conn: Any, question: Question, canary: Canary) -> Judged:
     return Judged(canary, canary.fate(question.today, question.grace, is_there=counts.rows > 0, is_kept=is_kept))
 
 
-class Unplanted(Exception):
-    """Why a row cannot be planted, in words without its values."""
-
-
 class Seed(NamedTuple):
     """The key of a row to plant, the day of its clock, and the last day of its period."""
 
@@ -113,14 +105,14 @@ class Seed(NamedTuple):
 
 @contextmanager
 def bed(conninfo: str, store: str, rule: Rule) -> Iterator[Bed]:
-    """Where rows of a rule can be planted; Unplanted for whatever speaks against it."""
+    """Where rows of a rule can be planted; NotPut for whatever speaks against it."""
     try:
         with psycopg.connect(conninfo, connect_timeout=10, options=WRITING, autocommit=True) as conn:
             yield Bed(conn, rule)
     except psycopg.Error as error:
-        raise Unplanted(str(tell(store, error, rule.name))) from None
+        raise NotPut(str(tell(store, error, rule.name))) from None
     except SchemaMismatch as error:
-        raise Unplanted(str(error)) from None
+        raise NotPut(str(error)) from None
 
 
 class Bed:
@@ -129,19 +121,9 @@ class Bed:
     def __init__(self, conn: psycopg.Connection[Any], rule: Rule) -> None:
         self._conn, self._rule, self._dataset = conn, rule, rule.dataset
         self._table = Identifier(rule.dataset.schema, rule.dataset.table)
-        self._require_quiet()
+        columns_of(conn, rule.dataset)
         seen, (key,) = Seen.by(conn), rule.dataset.key
         self._kinds = {name: seen.type_of(rule.dataset, name) for name in (key, rule.clock.at.column)}
-
-    def _require_quiet(self) -> None:
-        found = self._conn.execute(TABLE, (self._table.as_string(),)).fetchone()
-        may, is_table, reacts, _ = found or (False, False, False, [])
-        if not is_table:
-            raise Unplanted("it is no table")
-        if not may:
-            raise Unplanted("this user may not insert; see `lethe store grants`")
-        if reacts:
-            raise Unplanted("the table has triggers or rules, which would do who knows what")
 
     def seed(self, last: date) -> Seed:
         """A new key, and the day from which the period ends on `last`, or on the nearest day before it."""
@@ -152,7 +134,7 @@ class Bed:
                 ") AS days WHERE (d + {keep}::interval)::date <= {last} ORDER BY d DESC LIMIT 1"
             ).format(last=Value(last), keep=Value(str(self._rule.keep)))
         )
-        return Seed(self._new_key(), day, ends)
+        return Seed(new_key(self._kinds[self._dataset.key[0]]), day, ends)
 
     def plant(self, seed: Seed, values: Mapping[str, str], zone: str) -> None:
         """Put the row in, and commit; its clock stands at the beginning of its day in the organisation's zone.
@@ -176,17 +158,6 @@ class Bed:
         if kind == "timestamp with time zone":
             return first
         return SQL("({}) AT TIME ZONE {}").format(first, Value(unzoned.key if unzoned else "UTC"))
-
-    def _new_key(self) -> str:
-        (column,) = self._dataset.key
-        kind = self._kinds[column]
-        if kind == "uuid":
-            return str(uuid4())
-        if kind in _TEXTS:
-            return f"lethe-{uuid4().hex}"
-        if kind not in _SMALLEST:
-            raise Unplanted(f"no new key of the type {kind} can be made up")
-        return str(-1 - secrets.randbelow(_SMALLEST[kind] - 1))  # below zero, where no sequence counts
 
     def _one(self, query: Composed) -> tuple[Any, ...]:
         found = self._conn.execute(query).fetchone()

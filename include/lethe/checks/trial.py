@@ -15,29 +15,17 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Literal, NamedTuple
-from uuid import uuid4
 
 import psycopg
 from psycopg.sql import SQL, Identifier
 from psycopg.sql import Literal as Value
 
-from lethe.checks.questions import SESSION, Counts, Question
+from lethe.checks.questions import Counts, Question
+from lethe.checks.rows import NUMBERS, WRITING, NotPut, columns_of, new_key
 from lethe.stores.postgres.connection import tell
 
-WRITING = f"{SESSION} -c lock_timeout=2s -c statement_timeout=1min -c idle_in_transaction_session_timeout=2min"
 _LONG = timedelta(days=400)
 """More than any rounding of a date: a fiscal year and a month."""
-_NUMBERS = ("smallint", "integer", "bigint", "numeric")
-_TEXTS = ("text", "character varying")
-
-TABLE = """
-SELECT has_table_privilege(c.oid, 'INSERT') AND has_table_privilege('lethe.hold', 'INSERT'), c.relkind IN ('r', 'p'),
-    EXISTS (SELECT FROM pg_trigger WHERE tgrelid IN (SELECT relid FROM pg_partition_tree(c.oid) UNION SELECT c.oid)
-        AND NOT tgisinternal AND tgenabled <> 'D') OR EXISTS (SELECT FROM pg_rewrite WHERE ev_class = c.oid),
-    ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-        AND a.attgenerated = '' ORDER BY a.attnum)
-FROM pg_class c WHERE c.oid = to_regclass(%s)
-"""
 
 
 class Tried(NamedTuple):
@@ -45,10 +33,6 @@ class Tried(NamedTuple):
 
     state: Literal["seen", "missed", "untried"]
     why: str = ""
-
-
-class _Untried(Exception):
-    """Why it cannot be tried."""
 
 
 Lay = Callable[[psycopg.Connection[Any], Question], None]
@@ -71,7 +55,7 @@ def _tried(conn: psycopg.Connection[Any], store: str, question: Question, lay: L
     try:
         lay(conn, question)
         return _Trial(conn, question).outcome()
-    except _Untried as reason:
+    except NotPut as reason:
         return Tried("untried", str(reason))
     except psycopg.Error as error:
         return Tried("untried", str(tell(store, error, question.rule.name)))
@@ -92,7 +76,7 @@ class _Trial:
         template, over = self._template(columns)
         if template is None:
             if over:
-                raise _Untried("something else keeps each of the rows that were copied")
+                raise NotPut("something else keeps each of the rows that were copied")
             return Tried("missed", "a row whose period is over is not seen as such")
         held = self._put(columns, template, self._past())
         self.conn.execute(
@@ -109,18 +93,10 @@ class _Trial:
     def _columns(self) -> list[str]:
         rule, dataset = self.question.rule, self.question.rule.dataset
         if rule.clock.at.path:
-            raise _Untried("its clock stands in another table")
+            raise NotPut("its clock stands in another table")
         if len(dataset.key) > 1:
-            raise _Untried("its key has several columns")
-        name = Identifier(dataset.schema, dataset.table).as_string()
-        may, is_table, reacts, columns = self.conn.execute(TABLE, (name,)).fetchone() or (False, False, False, [])
-        if not is_table:
-            raise _Untried("it is no table")
-        if not may:
-            raise _Untried("this user may not insert")
-        if reacts:
-            raise _Untried("the table has triggers or rules, which would do who knows what")
-        return list(columns)
+            raise NotPut("its key has several columns")
+        return columns_of(self.conn, dataset)
 
     def _template(self, columns: list[str]) -> tuple[str | None, int]:
         """The key of a row whose copy remains when its period is over; and how many copies were seen as over."""
@@ -132,7 +108,7 @@ class _Trial:
             ).format(key=Identifier(key), table=table)
         ).fetchall()
         if not keys:
-            raise _Untried("the table is empty")
+            raise NotPut("the table is empty")
         over = 0
         for (each,) in keys:
             counts = self._ask(self._put(columns, each, self._past()))
@@ -180,12 +156,8 @@ class _Trial:
         return new
 
     def _new_key(self, key: str, kind: str) -> str:
-        if kind == "uuid":
-            return str(uuid4())
-        if kind in _TEXTS:
-            return f"lethe-{uuid4().hex}"
-        if kind not in _NUMBERS:
-            raise _Untried(f"no new key of the type {kind} can be made up")
+        if kind not in NUMBERS:
+            return new_key(kind)
         # below zero, where no sequence counts: an application that inserted the same key would wait for us
         asked = SQL("SELECT least(min({}), 0) - 1 FROM {}").format(Identifier(key), self._table)
         found = self.conn.execute(asked).fetchone()

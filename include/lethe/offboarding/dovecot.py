@@ -11,8 +11,7 @@ from __future__ import annotations
 import base64
 import re
 import ssl
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +22,7 @@ from psycopg.sql import SQL, Identifier
 
 from lethe.errors import StoreError, StoreRefused, StoreUnreachable
 from lethe.offboarding.imap import SECONDS, Mailboxes, Server
-from lethe.offboarding.platform import Account, Envelope, Folder, Mailbox, NoSuchMailbox, Ref, Reply, Sent
+from lethe.offboarding.platform import Account, Mailbox, NoSuchMailbox, Reply
 from lethe.stores.postgres.connection import Connection, tell
 
 SCRIPT = "lethe-departure"
@@ -136,17 +135,17 @@ class Administration:
         raise problem
 
 
-class DovecotPlatform:
-    """Mailboxes on Dovecot; satisfies Platform."""
+class DovecotPlatform(Mailboxes):
+    """Mailboxes on Dovecot, with what is done to their accounts; satisfies Platform."""
 
     def __init__(self, settings: Settings) -> None:
         server = Server(settings.host, settings.port, settings.master, settings.password, settings.ca)
         self._administration = Administration(settings)
-        self._mailboxes = Mailboxes(server, lambda mailbox: self._administration.is_active(mailbox) is not None)
+        super().__init__(server, lambda mailbox: self._administration.is_active(mailbox) is not None)
 
     def close(self) -> None:
         """Close all connections."""
-        self._mailboxes.close()
+        super().close()
         self._administration.close()
 
     def account(self, mailbox: Mailbox) -> Account:
@@ -155,36 +154,6 @@ class DovecotPlatform:
         if is_active is None:
             raise _no_account()
         return Account(is_active, *self._administration.sizes(mailbox))
-
-    def folders(self, mailbox: Mailbox) -> tuple[Folder, ...]:
-        """As Platform has it."""
-        return self._mailboxes.folders(mailbox)
-
-    def look(self, mailbox: Mailbox, folder: tuple[str, ...]) -> Iterator[Envelope]:
-        """As Platform has it."""
-        return self._mailboxes.look(mailbox, folder)
-
-    def refs(self, mailbox: Mailbox, folder: tuple[str, ...]) -> Sequence[Ref]:
-        """As Platform has it."""
-        return self._mailboxes.refs(mailbox, folder)
-
-    def read(self, mailbox: Mailbox, folder: tuple[str, ...], ref: Ref) -> bytes:
-        """As Platform has it."""
-        return self._mailboxes.read(mailbox, folder, ref)
-
-    def deposit(
-        self, mailbox: Mailbox, folder: tuple[str, ...], message: bytes, flags: Collection[str], received: datetime
-    ) -> Ref:
-        """As Platform has it."""
-        return self._mailboxes.deposit(mailbox, folder, message, flags, received)
-
-    def read_all(self, mailbox: Mailbox, folder: tuple[str, ...], refs: Sequence[Ref]) -> Iterator[tuple[Ref, bytes]]:
-        """As Platform has it."""
-        return self._mailboxes.read_all(mailbox, folder, refs)
-
-    def deposit_all(self, mailbox: Mailbox, folder: tuple[str, ...], messages: Sequence[Sent]) -> list[Ref]:
-        """As Platform has it."""
-        return self._mailboxes.deposit_all(mailbox, folder, messages)
 
     def block(self, mailbox: Mailbox) -> None:
         """As Platform has it."""
@@ -196,7 +165,7 @@ class DovecotPlatform:
 
     def end_sessions(self, mailbox: Mailbox) -> None:
         """As Platform has it; our own sessions end with them, and are opened again when they are needed."""
-        self._mailboxes.forget(mailbox)
+        self.forget(mailbox)
         self._administration.ask("authCacheFlush", user=[mailbox])
         self._administration.ask("kick", mask=[mailbox], missing=[])
 
@@ -229,7 +198,7 @@ class DovecotPlatform:
         """As Platform has it."""
         if self._administration.is_active(mailbox) is None:
             return
-        self._mailboxes.forget(mailbox)
+        self.forget(mailbox)
         ask = self._administration.ask
         if self._administration.knows(mailbox):
             for _ in range(2):  # what is expunged once may lie among what can be put back
@@ -254,7 +223,7 @@ class DovecotPlatform:
         found = (
             ("the account", self._administration.is_active(mailbox) is not None),
             ("its mailbox", self._administration.knows(mailbox)),
-            ("a way in", self._mailboxes.may_enter(mailbox)),
+            ("a way in", self.may_enter(mailbox)),
         )
         return tuple(what for what, is_there in found if is_there)
 
@@ -300,13 +269,3 @@ def _unreachable(error: httpx.HTTPError) -> StoreError:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return StoreRefused("mail: doveadm's certificate is not trusted; see the connection")
     return StoreUnreachable("mail: doveadm does not answer; try again")
-
-
-@contextmanager
-def dovecot(settings: Settings) -> Iterator[DovecotPlatform]:
-    """The platform, closed in the end."""
-    platform = DovecotPlatform(settings)
-    try:
-        yield platform
-    finally:
-        platform.close()

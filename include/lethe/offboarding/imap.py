@@ -77,6 +77,9 @@ class Mailboxes:
 
     def close(self) -> None:
         """Sign out everywhere."""
+        self._sign_out()
+
+    def _sign_out(self) -> None:
         while self._open:
             self._open.popitem()[1].close()
 
@@ -164,7 +167,7 @@ class Mailboxes:
             problem = self._refused(mailbox, str(error)) if isinstance(error, LoginError) else _told(error)
             self.forget(mailbox)
             if isinstance(problem, StoreUnreachable):  # the others are as dead, and would be found out one by one
-                self.close()
+                self._sign_out()
         if problem is not None:
             raise problem
 
