@@ -21,7 +21,8 @@ and the time after the hand-over are over, **delete** deletes the account and **
 under **page** and **phone** what no program can do.
 
 **Waiting** takes no worker. Each wait looks hourly whether the employee stays after all: then the account is given
-back, and the rest of the run is skipped. Enter that in the directory.
+back, and the rest of the run is skipped. Enter that in the directory. A question that is still open then ends when HR
+answers it.
 
 **When a task failed**, its last log line says what was found and what to do. Run it again: each step goes on where it
 was. A legal hold on the employee fails **delete** until it is released. A run that was rejected goes on when

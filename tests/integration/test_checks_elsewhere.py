@@ -16,49 +16,18 @@ from lethe.errors import ConfigError
 from lethe.run import Lethe
 from lethe.stores.postgres.grants import grants
 from support import Database
+from two_stores import DATASETS, REGISTER, RULE, by_contract
 
-REGISTER = """
-CREATE TABLE customer (number int PRIMARY KEY, name text, status text, ended_on date);
-INSERT INTO customer SELECT n, 'Kunde ' || n, 'S', date '2020-01-01' FROM generate_series(1, 20) n;
-UPDATE customer SET ended_on = NULL, status = 'A' WHERE number > 15;
-CREATE TABLE contract (id int PRIMARY KEY, customer_number int);
-INSERT INTO contract SELECT n, n FROM generate_series(1, 20) n;
-"""
 SCHEMA = """
 CREATE TABLE cases (id int PRIMARY KEY, customer bigint, contract int, name text, closed_on date DEFAULT '2020-01-01');
 INSERT INTO cases SELECT n, (n + 1) / 2, (n + 1) / 2, 'Kunde ' || n FROM generate_series(1, 42) n;
 CREATE TABLE visit (id int PRIMARY KEY, at date);
 INSERT INTO visit SELECT n, '2020-01-01' FROM generate_series(1, 5) n;
 """
-ACTIVITY = """
-serves: [R08]
-datasets:
-  customers: {in: register, table: customer, key: number, personal_data: {name: user.name}}
-  contracts:
-    in: register
-    table: contract
-    key: id
-    personal_data: {}
-    refers_to: {customer: {to: customers, by: customer_number}}
-  cases:
-    in: crm
-    table: cases
-    key: id
-    personal_data: {name: user.name}
-    refers_to:
-      customer: {to: customers, by: customer}
-      contract: {to: contracts, by: contract}
+VISITS = """
   visits: {in: crm, table: visit, key: id, personal_data: {}}
-rules:
-  ex-customers:
-    obligation: R08
-    of: cases
-    title: {nb: Saker, en: Cases}
-    clock: customer.ended_on
-    keep: P1Y
-    when: {customer.status: S}
-    then: delete
-    limits: {rows: 1000, share: 100%}
+"""
+OLD_VISITS = """\
   old-visits:
     obligation: R08
     of: visits
@@ -68,9 +37,8 @@ rules:
     then: delete
     limits: {rows: 1000, share: 100%}
 """
-BY_CONTRACT = ACTIVITY.replace("customer.ended_on", "contract.customer.ended_on").replace(
-    "customer.status", "contract.customer.status"
-)
+ACTIVITY = DATASETS.rstrip("\n") + VISITS + RULE.lstrip("\n") + OLD_VISITS
+BY_CONTRACT = by_contract(ACTIVITY)
 OWN_CLOCK = ACTIVITY.replace("customer.ended_on", "closed_on")
 ONE_WAY = ACTIVITY.replace("customer: {to: customers, by: customer_number}", "")
 DOWN = "host=127.0.0.1 port=1 connect_timeout=1"

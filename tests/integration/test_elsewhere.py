@@ -19,14 +19,8 @@ from lethe.stores.postgres import apply, drop
 from lethe.stores.postgres.grants import grants
 from sealing import RUN, company
 from support import Database
+from two_stores import DATASETS, REGISTER, RULE, by_contract
 
-REGISTER = """
-CREATE TABLE customer (number int PRIMARY KEY, name text, status text, ended_on date);
-INSERT INTO customer SELECT n, 'Kunde ' || n, 'S', date '2020-01-01' FROM generate_series(1, 20) n;
-UPDATE customer SET ended_on = NULL, status = 'A' WHERE number > 15;
-CREATE TABLE contract (id int PRIMARY KEY, customer_number int);
-INSERT INTO contract SELECT n, n FROM generate_series(1, 20) n;
-"""
 TEXTS = "ALTER TABLE customer ALTER number TYPE text"
 SCHEMA = """
 CREATE TABLE cases (id int PRIMARY KEY, customer bigint, contract int, name text);
@@ -34,24 +28,7 @@ INSERT INTO cases SELECT n, (n + 1) / 2, (n + 1) / 2, 'Kunde ' || n FROM generat
 CREATE TABLE message (id int PRIMARY KEY, case_id int REFERENCES cases, body text);
 INSERT INTO message SELECT n, n, 'Hei' FROM generate_series(1, 42) n;
 """
-ACTIVITY = """
-serves: [R08]
-datasets:
-  customers: {in: register, table: customer, key: number, personal_data: {name: user.name}}
-  contracts:
-    in: register
-    table: contract
-    key: id
-    personal_data: {}
-    refers_to: {customer: {to: customers, by: customer_number}}
-  cases:
-    in: crm
-    table: cases
-    key: id
-    personal_data: {name: user.name}
-    refers_to:
-      customer: {to: customers, by: customer}
-      contract: {to: contracts, by: contract}
+MESSAGES = """
   messages:
     in: crm
     table: message
@@ -59,20 +36,9 @@ datasets:
     personal_data: {body: user.content.private}
     refers_to: {case: {to: cases, by: case_id}}
     follows: case
-rules:
-  ex-customers:
-    obligation: R08
-    of: cases
-    title: {nb: Saker, en: Cases}
-    clock: customer.ended_on
-    keep: P1Y
-    when: {customer.status: S}
-    then: delete
-    limits: {rows: 1000, share: 100%}
 """
-BY_CONTRACT = ACTIVITY.replace("customer.ended_on", "contract.customer.ended_on").replace(
-    "customer.status", "contract.customer.status"
-)
+ACTIVITY = DATASETS.rstrip("\n") + MESSAGES + RULE.lstrip("\n")
+BY_CONTRACT = by_contract(ACTIVITY)
 ANONYMISING = ACTIVITY.replace("then: delete", "then: {anonymise: {name: blank}}")
 
 

@@ -41,7 +41,7 @@ class Withdrawn(DepartureError):
 
 
 class Word(NamedTuple):
-    """Somebody's word: the role they gave it in, and Airflow's number of the user, None for who signed in here."""
+    """Somebody's word: the role they gave it in, and Airflow's number or name of the user, where there is one."""
 
     role: str
     person: str | None = None
