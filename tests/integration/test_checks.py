@@ -162,7 +162,7 @@ def test_the_command_tells_what_remains_and_ends_with_its_code(lethe: Lethe, mon
 
     said = say()
     expected = "crm\n  ex-customers: 58 REMAIN; 60 of 100 rows over their period, 2 due since the last sweep"
-    expected += "; not tried: this user may not insert\n  all is covered\n"
+    expected += "; not tried: this user may not insert; see `lethe store grants`\n  all is covered\n"
     assert (said.exit_code, said.output) == (1, expected)
     act(lethe, approved(lethe))
     said = say("crm", "--json")
