@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from lethe.offboarding.platform import Mailbox, Platform
+from lethe.offboarding.platform import Mailbox, Platform, Sent, Source
 
 RECEIVED = datetime(2024, 3, 1, 9, 30, tzinfo=UTC)
 
@@ -38,3 +38,12 @@ class Bench(Protocol):
 
     def replies(self, mailbox: Mailbox) -> str | None:
         """The text that somebody who writes to the mailbox gets back now; None when there is none."""
+
+
+def sent_from(bench: Bench, *given: Given) -> list[Sent]:
+    """The messages as they are handed over from the inbox of somebody who has them, in the platform's order."""
+    platform, source, inbox = bench.platform, bench.create(given), ("INBOX",)
+    return [
+        Sent(platform.read(source, inbox, each.ref), each.flags, each.received, Source(source, inbox, each.ref))
+        for each in platform.look(source, inbox)
+    ]

@@ -20,14 +20,15 @@ from dovecot import Dovecot, certify, dovecot
 from lethe.errors import StoreRefused, StoreUnreachable
 from lethe.offboarding.dovecot import DovecotPlatform, Settings, script
 from lethe.offboarding.handover import Route, hand_over
-from lethe.offboarding.platform import Mailbox, MessageRefused, Reply
+from lethe.offboarding.platform import Mailbox, MessageRefused, Ref, Reply, Sent, Source
 from lethe.offboarding.receipts import Handed
 from lethe.stores.postgres.connection import Connection
-from mailboxes import RECEIVED, Given
+from mailboxes import RECEIVED, Given, sent_from
 from support import Database
 
 INBOX, INTO = ("INBOX",), ("Overlevert fra Kari",)
 HELLO = b"Subject: Hei\r\n\r\nHei\r\n"
+ELSEWHERE = Source(Mailbox("kari@tindheim.example"), INBOX, Ref("1/1"))
 NOW = datetime.now(UTC)
 DEPARTURE = "INSERT INTO lethe.departure VALUES ('{0}', '{0}', '1', '{{}}', '2025-03-01', 'nb', '[]')"
 
@@ -105,14 +106,14 @@ def test_a_server_without_uidplus_is_refused(new_database) -> None:
 def test_what_imap_would_alter_is_refused_before_it_is_sent(mail: Dovecot, message: bytes) -> None:
     mailbox = mail.create()
     with pytest.raises(MessageRefused, match="would alter"):
-        mail.platform.deposit(mailbox, INBOX, message, [], RECEIVED)
+        mail.platform.deposit_all(mailbox, INBOX, [Sent(message, frozenset(), RECEIVED, ELSEWHERE)])
     assert list(mail.platform.refs(mailbox, INBOX)) == []
 
 
 def test_a_name_with_the_server_s_separator_is_no_folder_inside_another(mail: Dovecot) -> None:
     mailbox = mail.create()
     with pytest.raises(StoreRefused, match="separator"):
-        mail.platform.deposit(mailbox, ("Overlevert fra Kari/Ola",), HELLO, [], RECEIVED)
+        mail.platform.deposit_all(mailbox, ("Overlevert fra Kari/Ola",), sent_from(mail, Given(HELLO)))
 
 
 def test_the_employee_s_own_script_is_kept_and_put_back(mail: Dovecot) -> None:

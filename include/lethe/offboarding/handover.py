@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from lethe.errors import StoreError
-from lethe.offboarding.platform import Envelope, Mailbox, MessageRefused, Platform, Ref, Sent
+from lethe.offboarding.platform import Envelope, Mailbox, MessageRefused, Platform, Ref, Sent, Source
 from lethe.offboarding.receipts import Handed, State
 
 BATCH = 50
@@ -91,7 +91,7 @@ def _read(
     found = dict[int, Sent]()
     for ref, message in platform.read_all(route.source, folder, list(group)):
         number, envelope = group[ref]
-        found[number] = Sent(message, envelope.flags, envelope.received)
+        found[number] = Sent(message, envelope.flags, envelope.received, Source(route.source, folder, ref))
     return found
 
 

@@ -12,10 +12,9 @@ import re
 import socket
 import ssl
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
@@ -133,14 +132,11 @@ class Mailboxes:
                 found = session.messages(folder, refs[start : start + READ])
             yield from found
 
-    def deposit(
-        self, mailbox: Mailbox, folder: tuple[str, ...], message: bytes, flags: Collection[str], received: datetime
-    ) -> Ref:
-        """As Platform has it; a message that IMAP would alter is refused."""
-        return self.deposit_all(mailbox, folder, [Sent(message, frozenset(flags), received)])[0]
-
     def deposit_all(self, mailbox: Mailbox, folder: tuple[str, ...], messages: Sequence[Sent]) -> list[Ref]:
-        """As Platform has it: all at once, or, where the server takes them only one by one, the first."""
+        """As Platform has it: all at once, or, where the server takes them only one by one, the first.
+
+        A message that IMAP would alter is refused.
+        """
         fit = list(takewhile(_can_be_carried, messages))
         if not fit:
             raise MessageRefused("mail: found a message that IMAP would alter: empty, a bare line feed or a zero byte")
@@ -261,7 +257,7 @@ class _Session:
         name = self._name(folder) or self._made(folder)
         wanted = [
             {"msg": m, "flags": sorted(f for f in flags if f.lower() != "\\recent"), "date": at}
-            for m, flags, at in messages
+            for m, flags, at, _ in messages
         ]
         # not append(), by which Python's imaplib ends bare carriage returns as lines
         state, told = self._client.multiappend(name, wanted)

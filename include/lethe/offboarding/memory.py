@@ -98,7 +98,7 @@ class MemoryPlatform:
     def deposit(
         self, mailbox: Mailbox, folder: tuple[str, ...], message: bytes, flags: Collection[str], received: datetime
     ) -> Ref:
-        """As the protocol has it."""
+        """Put one message there, for whoever sets the platform up; MailboxFull."""
         box, ref = self._box(mailbox), Ref(str(next(self._numbers)))
         if box.limit is not None and box.size + len(message) > box.limit:
             raise MailboxFull("the mailbox has no room for the message; make room, or choose another recipient")
@@ -116,7 +116,7 @@ class MemoryPlatform:
         added = list[Ref]()
         for each in messages:
             try:
-                added.append(self.deposit(mailbox, folder, *each))
+                added.append(self.deposit(mailbox, folder, each.message, each.flags, each.received))
             except (MailboxFull, MessageRefused):
                 if not added:
                     raise

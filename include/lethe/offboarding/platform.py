@@ -62,10 +62,11 @@ class Folder:
 
 @dataclass(frozen=True)
 class Envelope:
-    r"""A message without its text: its header lines as bytes, as they came; whether and when it was read is kept.
+    r"""A message without its text: its header lines as the platform has them, as bytes; it stays unread if it was.
 
     `flags` are IMAP's words (RFC 9051, 2.3.2): \Seen, \Answered, \Flagged, \Draft, and keywords. `received` is when it
-    came into the mailbox (IMAP's internal date), with its zone. `size` is the whole message's, in bytes.
+    came into the mailbox (IMAP's internal date), with its zone. `size` is the whole message's, in bytes, or about that
+    where a platform counts another way.
     """
 
     ref: Ref
@@ -75,12 +76,21 @@ class Envelope:
     flags: frozenset[str]
 
 
+class Source(NamedTuple):
+    """Where a message lies that is handed over."""
+
+    mailbox: Mailbox
+    folder: tuple[str, ...]
+    ref: Ref
+
+
 class Sent(NamedTuple):
-    """A message as it is deposited."""
+    """A message as it is deposited, and where it is from."""
 
     message: bytes
     flags: frozenset[str]
     received: datetime
+    source: Source
 
 
 @dataclass(frozen=True)
@@ -103,7 +113,7 @@ class Platform(Protocol):
         """All folders, archive and recoverable items among them, sorted by path; NoSuchMailbox."""
 
     def look(self, mailbox: Mailbox, folder: tuple[str, ...]) -> Iterator[Envelope]:
-        """The folder's messages, the oldest first, a few at a time; a folder that is not there has none."""
+        """The folder's messages, a few at a time, in an order that stays; a folder that is not there has none."""
 
     def refs(self, mailbox: Mailbox, folder: tuple[str, ...]) -> Collection[Ref]:
         """The folder's messages, without asking for more; a folder that is not there has none."""
@@ -111,21 +121,15 @@ class Platform(Protocol):
     def read(self, mailbox: Mailbox, folder: tuple[str, ...], ref: Ref) -> bytes:
         """The whole message byte for byte, left unread if it was; MessageGone."""
 
-    def deposit(
-        self, mailbox: Mailbox, folder: tuple[str, ...], message: bytes, flags: Collection[str], received: datetime
-    ) -> Ref:
-        """Add a message byte for byte, with its flags and date; MailboxFull, MessageRefused.
-
-        The folder is made where it is missing. A connection that is lost leaves open whether it was: `refs` tells.
-        """
-
     def read_all(self, mailbox: Mailbox, folder: tuple[str, ...], refs: Sequence[Ref]) -> Iterator[tuple[Ref, bytes]]:
         """Several messages as read() gives them, in their order, a few at a time; without those that are gone."""
 
     def deposit_all(self, mailbox: Mailbox, folder: tuple[str, ...], messages: Sequence[Sent]) -> list[Ref]:
-        """Add several messages as deposit() does; where they are, for as many as were added, from the first on.
+        """Add messages byte for byte, with flags and dates; where they are, for as many as were added, from the first.
 
-        What deposit() raises is raised when the first was not added.
+        The folder is made where it is missing. MailboxFull and MessageRefused when the first was not added. A
+        connection that is lost leaves open what was: `refs` tells. A platform may copy from the source what it has
+        there beside the bytes.
         """
 
     def block(self, mailbox: Mailbox) -> None:
