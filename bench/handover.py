@@ -28,7 +28,7 @@ from lethe.stores.postgres.connection import Connection
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))  # Dovecot is set up as for the tests
 
 from dovecot import Dovecot, dovecot
-from mailboxes import Given
+from mailboxes import DEPARTURE, Given
 from support import Database
 
 SIZE = 50_000
@@ -64,7 +64,6 @@ Sync PullNew
 CopyArrivalDate yes
 SyncState {state}/
 """
-DEPARTURE = "INSERT INTO lethe.departure VALUES ('{0}', '{0}', '1', '{{}}', '2025-03-01', 'nb', '[]')"
 
 
 def measure(server: Server, quick: bool) -> Iterator[Figure]:

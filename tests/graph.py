@@ -8,6 +8,7 @@ items an export, pages, an import address that ends, an account that is deleted 
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 import secrets
@@ -21,8 +22,8 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
-from typing import Any, ClassVar
-from urllib.parse import parse_qs, unquote, urlsplit
+from typing import Any, ClassVar, NamedTuple
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 from uuid import UUID, uuid4
 
 from dovecot import certify
@@ -67,11 +68,11 @@ class Item:
     folder: str
     mime: bytes
     received: datetime
-    is_read: bool
-    is_draft: bool
-    is_flagged: bool
-    is_answered: bool
-    categories: list[str]
+    is_read: bool = False
+    is_draft: bool = False
+    is_flagged: bool = False
+    is_answered: bool = False
+    categories: list[str] = field(default_factory=list)
     exports: bool = True
 
 
@@ -92,7 +93,17 @@ class User:
 
     @property
     def mailbox_id(self) -> str:
+        """What Exchange calls the mailbox."""
         return f"MBX:{self.id[:8]}@{TENANT}"
+
+
+class Asked(NamedTuple):
+    """A request, once it was held to the contract."""
+
+    method: str
+    path: list[str]
+    options: dict[str, str]
+    sent: Any
 
 
 class Refused(Exception):
@@ -104,19 +115,15 @@ class Refused(Exception):
 
 
 class Graph:
-    """The stand-in; satisfies Bench. `faults` says what goes wrong at which request; `meanwhile` is called before each."""
+    """The stand-in; satisfies Bench. `faults` says what goes wrong at which request, `meanwhile` is called before."""
 
     def __init__(self, home: Path, fidelity: str = "full") -> None:
         self.contract, self.broken = Contract(), list[str]()
         self.users, self.deleted = dict[str, User](), dict[str, User]()
         self.requests, self.faults = list[tuple[str, str]](), dict[int, str]()
         self.meanwhile: Callable[[int], None] = lambda _: None
-        self._tokens, self._imports, self._lock, self._numbers = (
-            set[str](),
-            dict[str, str](),
-            threading.RLock(),
-            count(1),
-        )
+        self._tokens, self._imports = set[str](), dict[str, str]()
+        self._lock, self._numbers = threading.RLock(), count(1)
         certify(home)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(home / "server.pem", home / "server.key")
@@ -184,8 +191,6 @@ class Graph:
 
     def replies(self, mailbox: Mailbox) -> str | None:
         """As Bench has it."""
-        from html import unescape
-
         told = self.of(mailbox).settings["automaticRepliesSetting"]
         if told["status"] == "disabled" or told.get("externalAudience") != "all":
             return None
@@ -193,7 +198,7 @@ class Graph:
         begins, ends = (datetime.fromisoformat(each["dateTime"]).replace(tzinfo=UTC) for each in times)
         if not begins <= datetime.now(UTC) < ends:
             return None
-        return unescape(told["externalReplyMessage"].replace("<br>", "\n"))
+        return html.unescape(told["externalReplyMessage"].replace("<br>", "\n"))
 
     def _add_folder(self, user: User, name: str, parent: str | None = None) -> Folder:
         made = Folder(self._id(), name, parent)
@@ -205,8 +210,13 @@ class Graph:
 
     # ------------------------------------------------------------ one request
 
-    def answer(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Any]:
+    def answer(self, method: str, url: str, headers: Mapping[str, str], body: bytes, fault: str) -> tuple[int, Any]:
         """The status and the body of an answer; Refused."""
+        if fault == "expired":
+            self._tokens.clear()
+            self.end_imports()
+        elif fault.isdigit():
+            raise Refused(int(fault), "TooManyRequests", Retry_After="0")
         parts = urlsplit(url)
         options = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
         path = [unquote(each) for each in parts.path.strip("/").split("/")]
@@ -236,10 +246,6 @@ class Graph:
         self._tokens.add(token)
         return 200, {"access_token": token, "expires_in": 3600, "token_type": "Bearer"}
 
-    def expire(self) -> None:
-        """No token that was given out holds any more."""
-        self._tokens.clear()
-
     def _graph(
         self, method: str, path: list[str], options: dict[str, str], headers: Mapping[str, str], body: bytes
     ) -> tuple[int, Any]:
@@ -261,7 +267,7 @@ class Graph:
         elif isinstance(sent, dict):
             self.contract.check(place.type, sent)
         with self._lock:
-            status, found = self._do(method, path, options, sent)
+            status, found = self._do(Asked(method, path, options, sent))
         if found is not None and not isinstance(found, bytes):
             self._check(place, found)
             found = self._shown(place, found, options)
@@ -290,56 +296,61 @@ class Graph:
             return found
         return {**found, "value": [select(each) for each in found["value"]]} if "value" in found else select(found)
 
-    def _page(self, path: list[str], options: Mapping[str, str], found: list[Any]) -> dict[str, Any]:
+    def _page(self, asked: Asked, found: list[Any]) -> dict[str, Any]:
+        options = asked.options
         start, size = int(options.get("$skip", "0")), min(int(options.get("$top", "10")), PAGE)
         answer: dict[str, Any] = {"value": found[start : start + size]}
         if start + size < len(found):
-            told = {**options, "$skip": str(start + size)}
-            from urllib.parse import urlencode
-
-            answer["@odata.nextLink"] = f"{self.url}/v1.0/{'/'.join(path)}?{urlencode(told)}"
+            told = urlencode({**options, "$skip": str(start + size)})
+            answer["@odata.nextLink"] = f"{self.url}/v1.0/{'/'.join(asked.path)}?{told}"
         return answer
 
     # ------------------------------------------------------------ what is done
 
-    def _do(self, method: str, path: list[str], options: dict[str, str], sent: Any) -> tuple[int, Any]:
-        match method, path:
-            case "GET", ["users"]:
-                return 200, self._page(path, options, self._found(options["$filter"]))
-            case "GET", ["users", user]:
-                return 200, self._as_user(self._user(user))
-            case "PATCH", ["users", user]:
-                self._user(user).enabled = sent["accountEnabled"]
-                return 204, None
-            case "DELETE", ["users", user]:
-                found = self._user(user)
-                self.deleted[found.id] = self.users.pop(found.id)
-                return 204, None
-            case "PATCH", ["users", user, "mailboxSettings"]:
-                self._user(user).settings |= sent
-                return 200, self._user(user).settings
-            case "POST", ["users", user, "revokeSignInSessions"]:
-                self._user(user).revoked += 1
-                return 200, {"value": True}
-            case "GET", ["directory", "deletedItems", "microsoft.graph.user"]:
-                return 200, self._page(path, options, [self._as_user(each) for each in self.deleted.values()])
-            case "DELETE", ["directory", "deletedItems", user]:
-                if self.deleted.pop(user, None) is None:
-                    raise Refused(404, "Request_ResourceNotFound")
-                return 204, None
-            case _, ["users", user, ("mailFolders" | "messages") as first, *rest]:
+    def _do(self, asked: Asked) -> tuple[int, Any]:
+        match asked.path:
+            case ["users", user, ("mailFolders" | "messages") as first, *rest]:
                 found = self._user(user)
                 if not found.has_mailbox:
                     raise Refused(404, "MailboxNotEnabledForRESTAPI")
-                if first == "messages":
-                    return self._message(method, found, rest, sent)
-                return self._folder(method, path, found, rest, options, sent)
-            case _, ["admin", "exchange", "mailboxes", mailbox, *rest]:
-                found = next((each for each in self.users.values() if each.mailbox_id == mailbox), None)
-                if found is None:
+                return self._message(asked, found, rest) if first == "messages" else self._mail(asked, found, rest)
+            case ["admin", "exchange", "mailboxes", mailbox, *rest]:
+                owners = [each for each in self.users.values() if each.mailbox_id == mailbox]
+                if not owners:
                     raise Refused(404, "ErrorMailboxNotFound")
-                return self._exchange(path, found, rest, options, sent)
+                return self._exchange(asked, owners[0], rest)
+            case ["directory", "deletedItems", what]:
+                return self._bin(asked, what)
+            case ["users"]:
+                return 200, self._page(asked, self._found(asked.options["$filter"]))
+            case ["users", user, *rest]:
+                return self._account(asked, self._user(user), rest)
         raise Refused(405, "MethodNotAllowed")
+
+    def _account(self, asked: Asked, user: User, rest: list[str]) -> tuple[int, Any]:
+        match asked.method, rest:
+            case "GET", []:
+                return 200, self._as_user(user)
+            case "PATCH", []:
+                user.enabled = asked.sent["accountEnabled"]
+                return 204, None
+            case "DELETE", []:
+                self.deleted[user.id] = self.users.pop(user.id)
+                return 204, None
+            case "PATCH", ["mailboxSettings"]:
+                user.settings |= asked.sent
+                return 200, user.settings
+            case "POST", ["revokeSignInSessions"]:
+                user.revoked += 1
+                return 200, {"value": True}
+        raise Refused(405, "MethodNotAllowed")
+
+    def _bin(self, asked: Asked, what: str) -> tuple[int, Any]:
+        if asked.method == "GET":
+            return 200, self._page(asked, [self._as_user(each) for each in self.deleted.values()])
+        if self.deleted.pop(what, None) is None:
+            raise Refused(404, "Request_ResourceNotFound")
+        return 204, None
 
     def _user(self, name: str) -> User:
         for each in self.users.values():
@@ -357,41 +368,41 @@ class Graph:
     def _as_user(self, user: User) -> dict[str, Any]:
         prefix = UUID(user.id).hex if user.id in self.deleted else ""
         return {
-            "id": user.id, "accountEnabled": user.enabled, "mail": user.address, "proxyAddresses": [f"SMTP:{user.address}"],
-            "userPrincipalName": prefix + user.address,
+            "id": user.id, "accountEnabled": user.enabled, "mail": user.address,
+            "userPrincipalName": prefix + user.address, "proxyAddresses": [f"SMTP:{user.address}"],
         }  # fmt: skip
 
-    def _folder(
-        self, method: str, path: list[str], user: User, rest: list[str], options: dict[str, str], sent: Any
-    ) -> tuple[int, Any]:
-        match method, rest:
-            case "GET", []:
-                return 200, self._page(path, options, self._folders(user, None))
-            case "POST", []:
-                return 201, self._new_folder(user, sent["displayName"], None)
-        folder = self._one_folder(user, rest[0])
-        match method, rest[1:]:
-            case "GET", []:
-                return 200, self._as_folder(user, folder)
-            case "GET", ["childFolders"]:
-                return 200, self._page(path, options, self._folders(user, folder.id))
-            case "POST", ["childFolders"]:
-                return 201, self._new_folder(user, sent["displayName"], folder.id)
-            case "GET", ["messages"]:
-                found = [each for each in user.items.values() if each.folder == folder.id]
-                if options.get("$orderby", "").startswith("receivedDateTime"):
-                    found.sort(key=lambda each: each.received)
-                return 200, self._page(path, options, [self._as_message(user, each) for each in found])
-            case "POST", ["messages"]:
-                item = Item(self._id(), folder.id, sent, datetime.now(UTC), False, True, False, False, [])
-                self._require_room(user, item)
-                user.items[item.id] = item
-                return 201, self._as_message(user, item)
-            case _, ["messages", message, *more]:
-                if self._item(user, message).folder != folder.id:
+    def _mail(self, asked: Asked, user: User, rest: list[str]) -> tuple[int, Any]:
+        match rest:
+            case []:
+                return self._folder_in(asked, user, None)
+            case [folder]:
+                return 200, self._as_folder(user, self._one_folder(user, folder))
+            case [folder, "childFolders"]:
+                return self._folder_in(asked, user, self._one_folder(user, folder).id)
+            case [folder, "messages"]:
+                return self._message_in(asked, user, self._one_folder(user, folder).id)
+            case [folder, "messages", message, *_]:
+                if self._item(user, message).folder != self._one_folder(user, folder).id:
                     raise Refused(404, "ErrorItemNotFound")
-                return self._message(method, user, [message, *more], sent)
+                return self._message(asked, user, rest[2:])
         raise Refused(405, "MethodNotAllowed")
+
+    def _folder_in(self, asked: Asked, user: User, parent: str | None) -> tuple[int, Any]:
+        if asked.method == "GET":
+            return 200, self._page(asked, self._folders(user, parent))
+        return 201, self._new_folder(user, asked.sent["displayName"], parent)
+
+    def _message_in(self, asked: Asked, user: User, folder: str) -> tuple[int, Any]:
+        if asked.method == "GET":
+            found = [each for each in user.items.values() if each.folder == folder]
+            if asked.options.get("$orderby", "").startswith("receivedDateTime"):
+                found.sort(key=lambda each: each.received)
+            return 200, self._page(asked, [self._as_message(user, each) for each in found])
+        item = Item(self._id(), folder, asked.sent, datetime.now(UTC), is_draft=True)
+        self._require_room(user, item)
+        user.items[item.id] = item
+        return 201, self._as_message(user, item)
 
     def _one_folder(self, user: User, name: str) -> Folder:
         found = user.folders.get(user.well_known.get(name, name))
@@ -424,9 +435,9 @@ class Graph:
             raise Refused(404, "ErrorItemNotFound")
         return user.items[name]
 
-    def _message(self, method: str, user: User, rest: list[str], sent: Any) -> tuple[int, Any]:
-        item = self._item(user, rest[0])
-        match method, rest[1:]:
+    def _message(self, asked: Asked, user: User, rest: list[str]) -> tuple[int, Any]:
+        item, sent = self._item(user, rest[0]), asked.sent
+        match asked.method, rest[1:]:
             case "GET", []:
                 return 200, self._as_message(user, item)
             case "GET", ["$value"]:
@@ -450,18 +461,16 @@ class Graph:
             "changeKey": item.id,
         }  # fmt: skip
 
-    def _exchange(
-        self, path: list[str], user: User, rest: list[str], options: dict[str, str], sent: Any
-    ) -> tuple[int, Any]:
+    def _exchange(self, asked: Asked, user: User, rest: list[str]) -> tuple[int, Any]:
         match rest:
             case ["folders", folder, "items"]:
                 found = [each for each in user.items.values() if each.folder == folder]
                 shown = [{"id": each.id, "size": len(each.mime), "type": "IPM.Note"} for each in found]
-                return 200, self._page(path, options, shown)
+                return 200, self._page(asked, shown)
             case ["exportItems"]:
-                if len(sent["ItemIds"]) > 20:
+                if len(asked.sent["ItemIds"]) > 20:
                     raise Refused(400, "ErrorInvalidRequest")
-                return 200, {"value": [self._export(user, each) for each in sent["ItemIds"]]}
+                return 200, {"value": [self._export(user, each) for each in asked.sent["ItemIds"]]}
             case ["createImportSession"]:
                 token = secrets.token_urlsafe()
                 self._imports[token] = user.id
@@ -521,6 +530,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     graph: ClassVar[Graph]
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer is one write
 
     def log_message(self, *_: Any) -> None:
         """Nothing is logged."""
@@ -533,22 +543,19 @@ class _Handler(BaseHTTPRequestHandler):
             graph.meanwhile(len(graph.requests))
             fault = graph.faults.pop(len(graph.requests), "")
         if fault == "lost before":
-            return self._hang_up()
+            self._hang_up()
+            return
         try:
-            if fault == "expired":
-                graph.expire()
-                graph.end_imports()
-            elif fault.isdigit():
-                raise Refused(int(fault), "TooManyRequests", Retry_After="0")
-            status, found = graph.answer(self.command, self.path, self.headers, body)
+            status, found = graph.answer(self.command, self.path, self.headers, body, fault)
             headers = {}
         except Refused as error:
             status, headers = error.status, error.headers
             found = {"error": {"code": error.code, "message": f"for {self.path}"}}
             graph.contract.check("publicErrorResponse", found)
         if fault == "lost after":
-            return self._hang_up()
-        self._say(status, found, headers)
+            self._hang_up()
+        else:
+            self._say(status, found, headers)
 
     do_GET = do_POST = do_PATCH = do_DELETE = _any  # noqa: N815 - http.server's names
 
@@ -578,4 +585,4 @@ def graph(fidelity: str = "full") -> Iterator[Graph]:
             yield found
         finally:
             found.stop()
-        assert found.broken == []
+        assert not found.broken, found.broken

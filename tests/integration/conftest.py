@@ -1,6 +1,7 @@
 """What several integration tests share."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ import pytest
 from demo.generate import STORES
 from demo.postgres import ADMIN, Postgres
 from filled_estate import Bench, read_unbounded
+from lethe.offboarding.receipts import Handed
+from lethe.stores.postgres.connection import Connection
+from mailboxes import DEPARTURE
 from random_estate import SCHEMA
 from support import Database
 
@@ -32,3 +36,12 @@ def bench(new_database: Callable[..., Database], tmp_path: Path) -> Iterator[Ben
         connection.execute("SET timezone = 'UTC'")
         read_unbounded(connection)
         yield Bench(database, tmp_path, connection)
+
+
+@pytest.fixture
+def register(new_database: Callable[..., Database]) -> Iterator[Handed]:
+    """What one departure hands over to one recipient, and nothing yet."""
+    database, departure = new_database(state=True), "d" * 32
+    database.run(DEPARTURE.format(departure))
+    with closing(Connection("lethe_state", database.conninfo("lethe_worker"))) as connection:
+        yield Handed(connection, departure, "1007")

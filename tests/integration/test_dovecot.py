@@ -8,11 +8,10 @@ import socket
 import ssl
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
 
 import pytest
 
@@ -22,15 +21,12 @@ from lethe.offboarding.dovecot import DovecotPlatform, Settings, script
 from lethe.offboarding.handover import Route, hand_over
 from lethe.offboarding.platform import Mailbox, MessageRefused, Ref, Reply, Sent, Source
 from lethe.offboarding.receipts import Handed
-from lethe.stores.postgres.connection import Connection
-from mailboxes import RECEIVED, Given, sent_from
-from support import Database
+from mailboxes import RECEIVED, Given, as_found, as_sent, choose_all, letters, no_breaks, sent_from
 
 INBOX, INTO = ("INBOX",), ("Overlevert fra Kari",)
 HELLO = b"Subject: Hei\r\n\r\nHei\r\n"
 ELSEWHERE = Source(Mailbox("kari@tindheim.example"), INBOX, Ref("1/1"))
 NOW = datetime.now(UTC)
-DEPARTURE = "INSERT INTO lethe.departure VALUES ('{0}', '{0}', '1', '{{}}', '2025-03-01', 'nb', '[]')"
 
 
 @pytest.fixture(scope="module")
@@ -221,49 +217,6 @@ class Wire:
             each.close()
 
 
-def letters(count: int, size: int = 2_000) -> list[Given]:
-    """Messages that are all different, with bytes of no character set, in a few folders."""
-    return [
-        Given(
-            f"Subject: Sak {n}\r\n\r\n".encode()
-            + _no_breaks(hashlib.shake_256(bytes([n % 251, n // 251])).digest(size)),
-            [("INBOX",), ("Prosjekter", "Blåbær & øl"), ("Sent",)][n % 3],
-            frozenset([[], ["\\Seen"], ["\\Flagged", "$Kunde"]][n % 3]),
-            RECEIVED + timedelta(minutes=n),
-        )
-        for n in range(count)
-    ]
-
-
-def _no_breaks(data: bytes) -> bytes:
-    return data.translate(None, b"\r\n\0") + b"\r\n"
-
-
-@pytest.fixture
-def register(new_database: Callable[..., Database]) -> Iterator[Handed]:
-    database, departure = new_database(state=True), uuid4().hex
-    database.run(DEPARTURE.format(departure))
-    with closing(Connection("lethe_state", database.conninfo("lethe_worker"))) as connection:
-        yield Handed(connection, departure, "1002")
-
-
-def chosen(mail: Dovecot, register: Handed, mailbox) -> int:
-    for folder in mail.platform.folders(mailbox):
-        register.choose(folder.path, mail.platform.refs(mailbox, folder.path))
-    return sum(len(register.pending(folder)) for folder in register.folders())
-
-
-def as_sent(given: list[Given]) -> Counter:
-    return Counter((each.message, each.flags, each.received) for each in given)
-
-
-def as_found(mail: Dovecot, mailbox) -> Counter:
-    read = mail.platform.read
-    return Counter(
-        (read(mailbox, INTO, each.ref), each.flags, each.received) for each in mail.platform.look(mailbox, INTO)
-    )
-
-
 FOLDERS = [
     ("INBOX",),
     *(("Prosjekter", f"Område {n % 7} Ærlig", *(["Øvrig & annet"] * (n % 3)), f"Sak å{n}") for n in range(38)),
@@ -287,7 +240,7 @@ def mailbox_of(count: int) -> Iterator[Given]:
     """As a mailbox is after years: broken mail, no dates, one Message-ID many times, 40 folders; 1 kB to 5 MB each."""
     for n in range(count):
         size = 5_000_000 if n % 1000 == 7 else 400_000 if n % 20 == 3 else 1_000 + 37 * (n % 800)
-        body = _no_breaks(hashlib.shake_256(n.to_bytes(4, "big")).digest(1_000) * (size // 1_000))
+        body = no_breaks(hashlib.shake_256(n.to_bytes(4, "big")).digest(1_000) * (size // 1_000))
         head = KINDS[n % len(KINDS)].format(n=n).encode("latin-1")
         flags, at = frozenset(FLAGS[n % len(FLAGS)]), RECEIVED + timedelta(minutes=n)
         yield Given(head + body, FOLDERS[n % len(FOLDERS)], flags, at)
@@ -336,7 +289,7 @@ def test_a_connection_that_is_cut_loses_nothing_and_doubles_nothing(
     """By bytes that passed: before a message, in the middle of one, and after it, before its answer."""
     given = letters(60)
     source, target = mail.create(given), mail.create()
-    chosen(mail, register, source)
+    choose_all(mail, register, source)
     wire, lost = Wire(mail.imaps), 0
     try:
         setattr(wire, f"cut_{way}", after)
@@ -352,14 +305,14 @@ def test_a_connection_that_is_cut_loses_nothing_and_doubles_nothing(
         wire.close()
     assert lost == 1
     assert register.counts() == {"confirmed": 60}
-    assert as_found(mail, target) == as_sent(given)
+    assert as_found(mail, target, INTO) == as_sent(given)
 
 
 def test_a_server_that_is_killed_in_the_middle_loses_nothing(new_database, register: Handed) -> None:
     given = letters(150)
     with dovecot(new_database()) as server:
         source, target = server.create(given), server.create()
-        chosen(server, register, source)
+        choose_all(server, register, source)
         told = []
 
         def kill(count: int) -> None:
@@ -371,7 +324,7 @@ def test_a_server_that_is_killed_in_the_middle_loses_nothing(new_database, regis
             hand_over(server.platform, register, Route(source, target, INTO), kill)
         server.start()
         assert hand_over(server.platform, register, Route(source, target, INTO)) == {"confirmed": 150}
-        assert as_found(server, target) == as_sent(given)
+        assert as_found(server, target, INTO) == as_sent(given)
 
 
 def test_tls_is_not_left_out() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -19,6 +19,7 @@ from lethe.offboarding.memory import MemoryPlatform
 from lethe.offboarding.platform import Mailbox, MailboxFull, MessageRefused, Platform, Ref
 from lethe.offboarding.receipts import Handed
 from lethe.stores.postgres.connection import Connection
+from mailboxes import DEPARTURE
 from support import Database
 
 LEAVER, COLLEAGUE = Mailbox("leaver@tindheim.example"), Mailbox("colleague@tindheim.example")
@@ -26,9 +27,6 @@ INTO = ("Handed over", "Case 7")
 ROUTE = Route(LEAVER, COLLEAGUE, INTO)
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 FOLDERS = [("INBOX",), ("Projects", "Blåbær"), ("Sent",)]
-
-
-DEPARTURE = "INSERT INTO lethe.departure VALUES ('{0}', '{0}', '1', '{{}}', '2025-03-01', 'nb', '[]')"
 
 
 class Cut(Exception):
@@ -86,15 +84,6 @@ def platform() -> Faulty:
         platform.deposit(LEAVER, FOLDERS[number % 3], message(same), flags, NOON + timedelta(seconds=same))
     platform.calls.clear()
     return platform
-
-
-@pytest.fixture
-def register(new_database: Callable[..., Database]) -> Iterator[Handed]:
-    database = new_database(state=True)
-    database.run(DEPARTURE.format("d" * 32))
-    connection = Connection("lethe_state", database.conninfo("lethe_worker"))
-    yield Handed(connection, "d" * 32, "1007")
-    connection.close()
 
 
 def choose(platform: Platform, register: Handed, *, without: int = 1) -> list[bytes]:

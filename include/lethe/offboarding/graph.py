@@ -357,8 +357,10 @@ class GraphPlatform:
             return Ref(found.get("itemId") or found["id"])
         if code(answer) in _FULL or answer.status_code == httpx.codes.INSUFFICIENT_STORAGE:
             raise MailboxFull("mail: the mailbox has no room for the message; make room, or choose another recipient")
-        if answer.status_code == httpx.codes.NOT_FOUND:
-            raise StoreUnreachable("mail: the folder to copy to is not there; try again")
+        if answer.status_code == httpx.codes.FORBIDDEN:
+            raise StoreRefused(f"mail: Microsoft Graph refuses to copy ({code(answer)}); see docs/platform-team.md")
+        if answer.status_code in _ENDED:
+            raise StoreUnreachable("mail: the folder to copy to, or the leave to do so, is not there; try again")
         raise MessageRefused(f"mail: Exchange refused a message ({answer.status_code} {code(answer)})")
 
     # ------------------------------------------------------------ the end
@@ -394,7 +396,7 @@ class GraphPlatform:
             while some := self._first(user, where):
                 if before == set(some):
                     raise StoreRefused(
-                        "mail: messages that were deleted for good are still there; does a hold keep them?"
+                        "mail: messages are still there after they were deleted for good; see holds in Exchange"
                     )
                 before = set(some)
                 for ref in some:

@@ -19,6 +19,9 @@ from urllib.parse import quote
 
 import httpx
 import msal
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificate
 
 from lethe.errors import StoreError, StoreRefused, StoreUnreachable
 
@@ -30,7 +33,6 @@ PATIENCE = 120.0
 """Seconds that one request waits in all; after that the task's own retries take over, and hold no worker."""
 _AGAIN = frozenset({500, 502, 503, 504})
 _SCOPES = ["https://graph.microsoft.com/.default"]
-_BLOCK = re.compile(r"(-----BEGIN ([A-Z ]+)-----.+?-----END \2-----)", re.DOTALL)
 _CODE = re.compile(r"[A-Za-z_]{1,60}")
 for _name in ("httpx", "httpcore", "msal"):  # their lines have addresses, and URLs that let whoever has them in
     logging.getLogger(_name).setLevel(logging.WARNING)
@@ -168,7 +170,7 @@ class Client:
                     continue
                 if not (answer.status_code == httpx.codes.TOO_MANY_REQUESTS or
                         (answer.status_code in _AGAIN and repeatable)):  # fmt: skip
-                    return self._sound(answer) if signed else answer
+                    return self._sound(answer, signed=signed)
             pause = _pause(answer, number)
             if waited + pause > PATIENCE or number == TRIES - 1:
                 raise lost or StoreUnreachable(
@@ -179,9 +181,9 @@ class Client:
             waited += pause
         raise StoreRefused("mail: Microsoft Graph takes no token of the application; see the connection")
 
-    def _sound(self, answer: httpx.Response) -> httpx.Response:
+    def _sound(self, answer: httpx.Response, *, signed: bool) -> httpx.Response:
         """The answer, where a caller knows what it means; else its error in Lethe's words."""
-        if answer.status_code in (401, 403):
+        if signed and answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             raise StoreRefused(
                 f"mail: Microsoft Graph refuses what was asked ({answer.status_code} {code(answer)}); see which "
                 "permissions the application needs in docs/platform-team.md"
@@ -281,19 +283,20 @@ def _pause(answer: httpx.Response | None, number: int) -> float:
 
 def _key(certificate: str) -> dict[str, str]:
     """A certificate and its key, in one PEM file, as msal takes them."""
-    problem, parts = "", dict[str, str]()
+    problem, key = "", None
     try:
-        parts = {kind: block for block, kind in _BLOCK.findall(Path(certificate).read_text("ascii"))}
-    except (OSError, ValueError) as error:
+        pem = Path(certificate).read_bytes()
+        load_pem_x509_certificate(pem)
+        key = load_pem_private_key(pem, password=None)
+    except (OSError, ValueError, TypeError) as error:
         problem = type(error).__name__
-    missing = sorted({"CERTIFICATE", "PRIVATE KEY"} - {kind.removeprefix("RSA ") for kind in parts})
-    if problem or missing:
+    if problem or not isinstance(key, RSAPrivateKey):
         raise StoreRefused(
-            f"mail: the application's certificate cannot be used ({problem or 'no ' + ', no '.join(missing).lower()}); "
-            "expected one PEM file with the certificate and its key"
+            f"mail: the application's certificate cannot be used ({problem or 'its key is not RSA'}); expected one PEM "
+            "file with the certificate and its RSA key, without a passphrase"
         )
-    (key,) = (block for kind, block in parts.items() if kind.endswith("PRIVATE KEY"))
-    return {"private_key": key, "public_certificate": parts["CERTIFICATE"]}
+    clear = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    return {"private_key": clear, "public_certificate": pem.decode("ascii", "replace")}
 
 
 def _lost(error: Exception) -> StoreError:
