@@ -548,6 +548,8 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             status, found = graph.answer(self.command, self.path, self.headers, body, fault)
             headers = {}
+            if fault == "503 after":
+                status, found = 503, {"error": {"code": "ServiceUnavailable"}}
         except Refused as error:
             status, headers = error.status, error.headers
             found = {"error": {"code": error.code, "message": f"for {self.path}"}}

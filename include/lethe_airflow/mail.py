@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 
@@ -12,11 +12,14 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from lethe.errors import ConfigError
 from lethe.model import Policy
+from lethe.offboarding import dovecot, graph_client
 from lethe.offboarding.departures import Withdrawn
 from lethe.offboarding.desk import Desk
 from lethe.offboarding.directory import Directory, values_of
-from lethe.offboarding.dovecot import DovecotPlatform, Settings
+from lethe.offboarding.dovecot import DovecotPlatform
+from lethe.offboarding.graph import GraphPlatform
 from lethe.offboarding.letters import Letter
+from lethe.offboarding.platform import Platform
 from lethe.offboarding.rules import Offboarding
 from lethe.run import Lethe
 from lethe.stores.postgres import connection as postgres
@@ -58,15 +61,18 @@ def _customers(lethe: Lethe) -> tuple[str, ...]:
 
 
 @contextmanager
-def platform(rules: Offboarding) -> Iterator[DovecotPlatform]:
+def platform(rules: Offboarding) -> Iterator[Platform]:
     """The mail platform that the policy names, by its connection."""
-    if rules.platform != "imap":
-        raise ConfigError(f"platform {rules.platform}: cannot be reached yet, expected imap")
-    with closing(DovecotPlatform(settings(rules.connection))) as found:
+    found: DovecotPlatform | GraphPlatform
+    if rules.platform == "graph":
+        found = GraphPlatform(graph_settings(rules.connection))
+    else:
+        found = DovecotPlatform(dovecot_settings(rules.connection))
+    with closing(found):
         yield found
 
 
-def settings(connection_id: str) -> Settings:
+def dovecot_settings(connection_id: str) -> dovecot.Settings:
     """Dovecot's settings from an Airflow connection: host, port, login and password are IMAP's, by the master user.
 
     Of its extra, `doveadm` is the URL of its HTTP API and `api_key` its key, `accounts` the id of the connection to the
@@ -75,13 +81,8 @@ def settings(connection_id: str) -> Settings:
     found = Connection.get(connection_id)
     extra = found.extra_dejson
     wanted = {"host": found.host, "login": found.login, "password": found.password}
-    wanted |= {name: extra.get(name) for name in ("doveadm", "api_key", "accounts")}
-    missing = [name for name, value in wanted.items() if not value]
-    if missing:
-        raise ConfigError(
-            f"connection {connection_id}: found no {', '.join(missing)}; docs/platform-team.md says what it takes"
-        )
-    return Settings(
+    _require(connection_id, wanted | {name: extra.get(name) for name in ("doveadm", "api_key", "accounts")})
+    return dovecot.Settings(
         host=str(found.host),
         port=found.port or 993,
         master=str(found.login),
@@ -92,6 +93,33 @@ def settings(connection_id: str) -> Settings:
         ca=extra.get("ca"),
         table=extra.get("table", "public.mailbox"),
     )
+
+
+def graph_settings(connection_id: str) -> graph_client.Settings:
+    """Microsoft Graph's settings from an Airflow connection: login is the application's id, password its secret.
+
+    Of its extra, `tenant` is required; `certificate` is a PEM file with a key, in place of the secret; `fidelity` is
+    full or mime; `url`, `authority` and `ca` are for clouds of their own. ConfigError when something is missing.
+    """
+    found = Connection.get(connection_id)
+    extra = found.extra_dejson
+    secret = {"password, or certificate in extra": found.password or extra.get("certificate")}
+    _require(connection_id, {"login": found.login, "tenant in extra": extra.get("tenant"), **secret})
+    fidelity = extra.get("fidelity", "full")
+    if fidelity not in ("full", "mime"):
+        raise ConfigError(f"connection {connection_id}: found fidelity {fidelity!r}, expected full or mime")
+    known = {name: extra[name] for name in ("certificate", "url", "authority", "ca") if name in extra}
+    return graph_client.Settings(
+        tenant=extra["tenant"], client=str(found.login), secret=found.password or None, fidelity=fidelity, **known
+    )
+
+
+def _require(connection_id: str, wanted: Mapping[str, object]) -> None:
+    missing = [name for name, value in wanted.items() if not value]
+    if missing:
+        raise ConfigError(
+            f"connection {connection_id}: found no {', '.join(missing)}; docs/platform-team.md says what it takes"
+        )
 
 
 def send(letter: Letter) -> None:

@@ -127,7 +127,7 @@ def test_a_mailbox_is_handed_over_byte_for_byte_with_all_that_exchange_keeps(mai
     assert len(mail.of(source).items) == len(given)
 
 
-KINDS = ("429", "500", "503", "504", "lost before", "lost after", "expired")
+KINDS = ("429", "500", "503", "503 after", "504", "lost before", "lost after", "expired")
 AT = (1, 4, 7, 12, 17, 18, 20, 24, 25, 26, 30, 34, 41, 48)
 
 
@@ -394,7 +394,7 @@ def test_another_who_had_the_address_and_can_be_restored_is_not_removed(mail: Gr
 
 
 @pytest.mark.parametrize("at", range(1, 28, 2))
-@pytest.mark.parametrize("kind", ["lost before", "lost after", "503"])
+@pytest.mark.parametrize("kind", ["lost before", "lost after", "503", "503 after"])
 def test_a_deletion_that_is_stopped_goes_on(mail: Graph, monkeypatch: pytest.MonkeyPatch, kind: str, at: int) -> None:
     mailbox, other = mail.create([Given(HELLO), Given(HELLO, ("Kunder",))]), mail.create([Given(HELLO)])
     mail.put(mail.of(mailbox), Given(HELLO)).folder = mail.of(mailbox).well_known["recoverableitemsdeletions"]

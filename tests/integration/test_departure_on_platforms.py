@@ -1,0 +1,125 @@
+"""A departure from the form to the end on each real mail platform, looked at by other means than Lethe's own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from dovecot import dovecot
+from graph import graph
+from lethe.offboarding.departures import Departure, Word
+from lethe.offboarding.desk import Desk
+from lethe.offboarding.directory import Directory
+from lethe.offboarding.platform import Mailbox, NoSuchMailbox
+from lethe.policy import load
+from lethe.state import State
+from lethe.stores.postgres.connection import Connection
+from mailboxes import Bench, Given, as_found
+from support import Database, with_mailboxes
+
+HR, MANAGER = Word("HR", "17"), Word("Manager", "18")
+DIRECTORY = """
+CREATE TABLE employees (employee_no int PRIMARY KEY, mailbox text, name text, manager_no int, language text,
+    employed_from date, last_day date, departure text);
+GRANT SELECT ON employees TO lethe_worker;
+INSERT INTO employees VALUES
+    (1007, '{kari}', 'Kari Blåfjell', 1001, 'nb', '2019-01-01', '{last_day}', 'leaving'),
+    (1001, '{ola}', 'Ola Sjef', 1000, 'nb', '2010-01-01', NULL, NULL),
+    (1002, '{per}', 'Per Kollega', 1001, 'nb', '2015-01-01', NULL, NULL);
+"""
+INTO = ("Overlevert fra Kari Blåfjell",)
+HANDED = [
+    Given(b"Subject: til deg\r\n\r\n\xe6 som den er\r\n", ("Overlevering",), frozenset({"\\Seen"})),
+    Given(b"Subject: TD-12345 nede\r\nFrom: kunde@fjord.example\r\n\r\nHei\r\n"),
+    Given(b"From: ordforer@nordlys-kommune.example\r\nSubject: Hei\r\n\r\nHei\r\n", ("Prosjekter", "Blåbær")),
+]
+KEPT = [
+    Given(b"Subject: TD-12345 er fikset\r\n\r\nHei\r\n", ("Privat",)),
+    Given(b"Subject: =?utf-8?q?Privat:_TD-12345?=\r\n\r\nHei\r\n"),
+    Given(b"Subject: TD-12345\r\n\r\nJeg er sykmeldt, og nummeret er 01018012345.\r\n"),
+    Given(b"Subject: Lunsj?\r\nFrom: noen@fjord.example\r\n\r\nHei\r\n"),
+    Given(b"Subject: TD-12345\r\nFrom: hjelp@forbundet.example\r\n\r\nHei\r\n"),
+]
+
+
+@dataclass
+class Office:
+    """Who leaves, who stays, and the desk that sees to it."""
+
+    bench: Bench
+    desk: Desk
+    kari: Mailbox
+    per: Mailbox
+    directory: Database
+    departure: Departure
+    now: datetime
+
+    def to_the_hand_over(self) -> str:
+        """What happens until the messages are handed over, on one day; the departure's id."""
+        desk, now = self.desk, self.now
+        departure = desk.enter(self.departure, now, HR)
+        desk.notice(departure, now, lambda *_: None)
+        desk.say(departure, "answered", now, HR)
+        desk.close(departure, now)
+        desk.choose(departure, now)
+        desk.say(departure, "approved", now, MANAGER)
+        desk.hand_over(departure, now)
+        return departure
+
+
+@pytest.fixture(params=["dovecot", "graph"])
+def office(request: pytest.FixtureRequest, new_database: Callable[..., Database], tmp_path: Path) -> Iterator[Office]:
+    policy, now = load(with_mailboxes(tmp_path)), datetime.now(UTC)
+    last_day, lately = now.date() - timedelta(days=2), now.replace(microsecond=0) - timedelta(days=30)
+    mail = [replace(each, received=lately) for each in (*HANDED, *KEPT)]
+    with ExitStack() as stack:
+        bench: Bench = stack.enter_context(graph() if request.param == "graph" else dovecot(new_database()))
+        kari, per, ola = bench.create(mail), bench.create(), bench.create()
+        directory = new_database()
+        directory.run(DIRECTORY.format(kari=kari, per=per, ola=ola, last_day=last_day))
+        state = stack.enter_context(closing(State(new_database(state=True).conninfo("lethe_worker"))))
+        where = policy.offboarding.directory
+        connection = Connection(where.store, directory.conninfo("lethe_worker"))
+        desk = Desk(policy, state, stack.enter_context(closing(Directory(connection, where))), bench.platform)
+        departure = Departure("", "1007", "1001", ("1002",), last_day, "nb")
+        yield Office(bench, desk, kari, per, directory, departure, now)
+
+
+def test_what_is_the_work_s_goes_over_and_all_the_rest_goes(office: Office) -> None:
+    desk, bench = office.desk, office.bench
+    departure = office.to_the_hand_over()
+    assert not bench.sign_in(office.kari)
+    assert office.per in (bench.replies(office.kari) or "")
+    counts = desk.state.departures.counts(departure, "chosen")
+    assert {name: counts[name] for name in ("messages", "chosen", "private", "sensitive", "left")} == {
+        "messages": 8, "chosen": 3, "private": 3, "sensitive": 1, "left": 1,
+    }  # fmt: skip
+    arrived = ((message, flags) for message, flags, _ in as_found(bench, office.per, INTO))
+    assert Counter(arrived) == Counter((each.message, each.flags) for each in HANDED)
+    later = office.now + timedelta(days=61)
+    desk.delete(departure, later)
+    desk.verify(departure, later)
+    for event in ("page-taken-down", "phone-cleared"):
+        desk.say(departure, event, later, HR)
+    assert desk.end(departure, later) == ()
+    assert not bench.sign_in(office.kari)
+    with pytest.raises(NoSuchMailbox):
+        bench.platform.account(office.kari)
+    assert len(bench.platform.refs(office.per, INTO)) == len(HANDED)
+    assert bench.sign_in(office.per)
+
+
+def test_who_stays_after_all_has_their_account_back_with_all_that_was_in_it(office: Office) -> None:
+    departure = office.to_the_hand_over()
+    office.directory.run("UPDATE employees SET departure = 'withdrawn' WHERE employee_no = 1007")
+    office.desk.withdraw(departure, office.now)
+    assert office.bench.sign_in(office.kari)
+    folders = office.bench.platform.folders(office.kari)
+    assert sum(each.messages for each in folders) == len(HANDED) + len(KEPT)
+    assert office.bench.replies(office.kari) is None
