@@ -494,3 +494,12 @@ def test_neither_logs_nor_errors_have_an_address_or_a_url(
         assert source not in text
         assert target not in text
         assert "authtoken" not in text
+
+
+def test_a_next_page_at_another_address_is_not_asked_for(mail: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The token would go there."""
+    mailbox = mail.create([Given(HELLO)] * (PAGE + 1))
+    mail.platform.folders(mailbox)
+    monkeypatch.setattr(mail, "url", "https://elsewhere.example")
+    with pytest.raises(StoreRefused, match="next page that is not Microsoft Graph's"):
+        mail.platform.refs(mailbox, INBOX)
