@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param
 
 from lethe_airflow.sweep import policy
@@ -92,6 +93,8 @@ if policy().offboarding is not None:
         left = offboard.Wait(task_id="last_day", departure=departure, until="last day")
         closed = offboard.close(departure)
         noticed = offboard.Wait(task_id="notice_over", departure=departure, until="notice")
+        heard = EmptyOperator(task_id="heard")
+        may_choose = EmptyOperator(task_id="may_choose", trigger_rule="one_success")
         chosen = offboard.choose(departure)
         manager = offboard.Ask(
             task_id="ask_manager", departure=departure, event="approved", role=offboard.MANAGER, **asking
@@ -113,8 +116,9 @@ if policy().offboarding is not None:
         deleted, verified = offboard.delete(departure), offboard.verify(departure)
         ended = offboard.end(departure)
         told >> answer
-        offboard.say.override(task_id="answered")(departure, answer.output, "answered", offboard.HR)
-        told >> left >> closed >> noticed >> chosen >> manager >> approved >> officer
+        said = offboard.say.override(task_id="answered")(departure, answer.output, "answered", offboard.HR)
+        [said, closed] >> heard >> may_choose
+        told >> left >> closed >> noticed >> may_choose >> chosen >> manager >> approved >> officer
         [chosen, approved, allowed] >> handed >> later >> deleted >> verified >> ended
         for name, event, words in (
             ("page", "page-taken-down", "Are name and title of the employee taken off the web pages?"),

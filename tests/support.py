@@ -108,14 +108,6 @@ def write_policy(
     return directory
 
 
-def with_mailboxes(directory: Path) -> Path:
-    """The shipped policy, and what an invented company says of the mailboxes of those who leave."""
-    root = Path(__file__).parents[1]
-    shutil.copytree(root / "include" / "policy", directory, dirs_exist_ok=True)
-    shutil.copy(root / "tests" / "data" / "offboarding.yaml", directory)
-    return directory
-
-
 ORGANISATION = """
 controller: Fjordvik Drift AS
 represented_by: managing director

@@ -1,1 +1,1 @@
-"""The invented company: its seven databases, its people, and a real Airflow that sweeps them on this machine."""
+"""The invented company: its eight databases, its people, and a real Airflow that sweeps them on this machine."""

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-STORES = ("website", "portal", "surveys", "contacts", "webshop", "bookkeeping", "contact-centre")
+STORES = ("website", "portal", "surveys", "contacts", "webshop", "bookkeeping", "contact-centre", "directory")
 DATABASE_ROLES = ("airflow", "lethe_owner", "lethe_worker", "lethe_officer", "lethe_sealer")
-USERS = {"admin": "Admin", "officer": "PrivacyOfficer", "platform": "Platform"}
+USERS = {"admin": "Admin", "officer": "PrivacyOfficer", "platform": "Platform", "hr": "HR", "manager": "Manager"}
 
 
 def database_of(store: str) -> str:

@@ -1,4 +1,4 @@
-"""Builds the demo estate: seven invented databases, the same rows for the same seed and day."""
+"""Builds the demo estate: eight invented databases, the same rows for the same seed and day."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 from demo.people import companies, people
 from demo.planted import CASES, HOLDS, TODAY, Row
 
-STORES = ("website", "portal", "surveys", "contacts", "webshop", "bookkeeping", "contact-centre")
+STORES = ("website", "portal", "surveys", "contacts", "webshop", "bookkeeping", "contact-centre", "directory")
 SEED = 20250301
 PEOPLE, COMPANIES = 2000, 400
 ESTATE = Path(__file__).parent / "estate"

@@ -60,7 +60,7 @@ class Demo:
     def lay_for_looking(self, *, anew: bool) -> None:
         """Build the estate unless there is one; with `anew`, also when there is one that was swept."""
         if not estate_setup.is_laid(self._address) or (anew and self._is_swept()):
-            with self._step("seven databases of an invented company"):
+            with self._step("eight databases of an invented company"):
                 self.lay()
 
     def _is_swept(self) -> bool:
@@ -69,7 +69,7 @@ class Demo:
 
     def sweep(self) -> None:
         """Lay the estate, sweep it, check it; DemoFailed when a row is not as it must be."""
-        with self._step("seven databases of an invented company"):
+        with self._step("eight databases of an invented company"):
             stores = self.lay()
             self.before = truth.snapshot(stores)
         self._confirm()

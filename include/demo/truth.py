@@ -29,7 +29,8 @@ __all__ = ["CASES", "DATASETS", "HOLDS", "Case", "Mismatch", "check", "expected"
 OSLO = ZoneInfo("Europe/Oslo")
 FEWEST_ALIKE = 3
 HELD = {(hold.store, hold.table, hold.key) for hold in HOLDS}
-KEYS = {"kunde": "kundenr", "faktura": "fakturanr", "agents": "username"}  # every other table's key is `id`
+# Every other table's key is `id`.
+KEYS = {"kunde": "kundenr", "faktura": "fakturanr", "agents": "username", "employees": "employee_no"}
 
 Record = dict[str, Any]
 Table = dict[str, Record]  # key as text → row, its values as in JSON, times in UTC

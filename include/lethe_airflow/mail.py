@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from airflow.providers.smtp.hooks.smtp import SmtpHook
 from airflow.sdk import Connection
@@ -12,12 +13,9 @@ from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 
 from lethe.errors import ConfigError
 from lethe.model import Policy
-from lethe.offboarding import dovecot, graph_client
 from lethe.offboarding.departures import Withdrawn
 from lethe.offboarding.desk import Desk
 from lethe.offboarding.directory import Directory, values_of
-from lethe.offboarding.dovecot import DovecotPlatform
-from lethe.offboarding.graph import GraphPlatform
 from lethe.offboarding.letters import Letter
 from lethe.offboarding.platform import Platform
 from lethe.offboarding.rules import Offboarding
@@ -25,6 +23,11 @@ from lethe.run import Lethe
 from lethe.stores.postgres import connection as postgres
 from lethe_airflow.connections import conninfo
 from lethe_airflow.sweep import lethe_at_work
+
+if TYPE_CHECKING:
+    from lethe.offboarding import dovecot, graph_client
+    from lethe.offboarding.dovecot import DovecotPlatform
+    from lethe.offboarding.graph import GraphPlatform
 
 SMTP = "smtp_default"
 
@@ -63,6 +66,9 @@ def _customers(lethe: Lethe) -> tuple[str, ...]:
 @contextmanager
 def platform(rules: Offboarding) -> Iterator[Platform]:
     """The mail platform that the policy names, by its connection."""
+    from lethe.offboarding.dovecot import DovecotPlatform  # both take a while to load, and a DAG file needs neither
+    from lethe.offboarding.graph import GraphPlatform
+
     found: DovecotPlatform | GraphPlatform
     if rules.platform == "graph":
         found = GraphPlatform(graph_settings(rules.connection))
@@ -78,6 +84,8 @@ def dovecot_settings(connection_id: str) -> dovecot.Settings:
     Of its extra, `doveadm` is the URL of its HTTP API and `api_key` its key, `accounts` the id of the connection to the
     database of accounts, `ca` a PEM file, `table` the table of accounts. ConfigError when something is missing.
     """
+    from lethe.offboarding import dovecot
+
     found = Connection.get(connection_id)
     extra = found.extra_dejson
     wanted = {"host": found.host, "login": found.login, "password": found.password}
@@ -101,6 +109,8 @@ def graph_settings(connection_id: str) -> graph_client.Settings:
     Of its extra, `tenant` is required; `certificate` is a PEM file with a key, in place of the secret; `fidelity` is
     full or mime; `url`, `authority` and `ca` are for clouds of their own. ConfigError when something is missing.
     """
+    from lethe.offboarding import graph_client
+
     found = Connection.get(connection_id)
     extra = found.extra_dejson
     secret = {"password, or certificate in extra": found.password or extra.get("certificate")}

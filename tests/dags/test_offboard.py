@@ -22,7 +22,7 @@ from lethe.policy import load
 from lethe.state import State
 from lethe.stores.postgres.connection import Connection
 from lethe_airflow import offboard, sweep
-from support import Database, with_mailboxes
+from support import Database
 
 DAGS = Path(__file__).parents[2] / "dags"
 START = datetime(2025, 3, 3, 12, tzinfo=UTC)
@@ -48,8 +48,8 @@ KARI, PER = Mailbox("kari@tindheim.example"), Mailbox("per@tindheim.example")
 
 
 @pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory):
-    return load(with_mailboxes(tmp_path_factory.mktemp("policy")))
+def policy():
+    return load(Path(__file__).parents[2] / "include" / "policy")
 
 
 @pytest.fixture
@@ -114,10 +114,8 @@ def asked(desk: Desk, task: offboard.Ask) -> tuple[str, str] | None:
 
 
 @pytest.fixture(scope="module")
-def dag(policy):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweep, "policy", lambda: policy)
-        bag = DagBag(str(DAGS / "offboard_mailbox.py"))
+def dag():
+    bag = DagBag(str(DAGS / "offboard_mailbox.py"))
     assert bag.import_errors == {}
     return bag.dags["offboard_mailbox"]
 
@@ -128,7 +126,8 @@ def task(dag, name: str, departure: str):
     return found
 
 
-def test_without_the_policy_s_section_there_is_no_such_dag() -> None:
+def test_without_the_policy_s_section_there_is_no_such_dag(policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "policy", lambda: replace(policy, offboarding=None))
     bag = DagBag(str(DAGS / "offboard_mailbox.py"))
     assert (bag.import_errors, bag.dags) == ({}, {})
 
@@ -139,6 +138,15 @@ def test_hr_alone_starts_it(dag) -> None:
     assert len(dag.doc_md) > 300
     assert dag.schedule is None
     assert not dag.catchup
+
+
+def test_what_hr_says_of_an_answer_ends_the_notice_at_once(dag) -> None:
+    """And not when the wait looks next, within the hour."""
+    either, heard = dag.get_task("may_choose"), dag.get_task("heard")
+    assert (either.trigger_rule, either.upstream_task_ids) == ("one_success", {"notice_over", "heard"})
+    assert (heard.trigger_rule, heard.upstream_task_ids) == ("all_success", {"answered", "close"})
+    assert "may_choose" in dag.get_task("choose").upstream_task_ids
+    assert dag.get_task("choose").trigger_rule == "all_success"
 
 
 def test_nobody_forwards_anything() -> None:

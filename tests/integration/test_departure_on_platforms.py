@@ -21,7 +21,7 @@ from lethe.policy import load
 from lethe.state import State
 from lethe.stores.postgres.connection import Connection
 from mailboxes import Bench, Given, as_found
-from support import Database, with_mailboxes
+from support import Database
 
 HR, MANAGER = Word("HR", "17"), Word("Manager", "18")
 DIRECTORY = """
@@ -74,8 +74,8 @@ class Office:
 
 
 @pytest.fixture(params=["dovecot", "graph"])
-def office(request: pytest.FixtureRequest, new_database: Callable[..., Database], tmp_path: Path) -> Iterator[Office]:
-    policy, now = load(with_mailboxes(tmp_path)), datetime.now(UTC)
+def office(request: pytest.FixtureRequest, new_database: Callable[..., Database]) -> Iterator[Office]:
+    policy, now = load(Path(__file__).parents[2] / "include" / "policy"), datetime.now(UTC)
     last_day, lately = now.date() - timedelta(days=2), now.replace(microsecond=0) - timedelta(days=30)
     mail = [replace(each, received=lately) for each in (*HANDED, *KEPT)]
     with ExitStack() as stack:

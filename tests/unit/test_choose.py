@@ -5,7 +5,6 @@ import time
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -32,7 +31,6 @@ from mail_cases import (
     Case,
     word,
 )
-from support import with_mailboxes
 
 OSLO = ZoneInfo("Europe/Oslo")
 LAST_DAY = date(2025, 6, 30)
@@ -51,8 +49,7 @@ SECRET = Private(
     union=("tillitsvalgt@firma.example", "forbundet.example"),
     occupational_health=("bedriftshelsa.example",),
 )
-with TemporaryDirectory() as _made:
-    POLICY = load(with_mailboxes(Path(_made))).offboarding
+POLICY = load(Path(__file__).parents[2] / "include" / "policy").offboarding
 assert POLICY is not None
 POLICY = replace(POLICY, hand_over=RULES, private=SECRET)
 MINE = Mailbox("ola@firma.example")

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from lethe.errors import PolicyError
 from lethe.model import Policy
 from lethe.policy import load
-from support import with_mailboxes
 
 BASE = Path(__file__).parent / "broken_policies" / "base"
 SHIPPED = Path(__file__).parents[2] / "include" / "policy"
@@ -202,7 +202,7 @@ def test_the_order_of_values_that_have_none_does_not_count(policy: Path) -> None
     ],
 )
 def test_the_policy_means_what_it_says_of_mailboxes(tmp_path: Path, old: str, new: str, same: bool) -> None:
-    before = load(with_mailboxes(tmp_path))
+    before = load(shutil.copytree(SHIPPED, tmp_path, dirs_exist_ok=True))
     after = change(tmp_path, "offboarding.yaml", old, new)
     assert (after.digest == before.digest) is same
     assert {name: rule.digest for name, rule in after.rules.items()} == {
@@ -211,8 +211,11 @@ def test_the_policy_means_what_it_says_of_mailboxes(tmp_path: Path, old: str, ne
 
 
 def test_a_policy_without_mailboxes_is_another_policy(tmp_path: Path) -> None:
-    before = load(with_mailboxes(tmp_path))
+    before = load(shutil.copytree(SHIPPED, tmp_path, dirs_exist_ok=True))
     (tmp_path / "offboarding.yaml").unlink()
-    after = load(tmp_path)
+    with pytest.raises(PolicyError, match="no answer to"):
+        load(tmp_path)
+    by_hand = "not_automated:\n  R10: The leaver's checklist has a line for it."
+    after = change(tmp_path, "activities/employee-mail.yaml", "not_automated:", by_hand)
     assert after.offboarding is None
     assert after.digest != before.digest

@@ -27,9 +27,13 @@ def policy() -> Policy:
 
 
 def test_what_is_left_to_look_at_is_known(policy: Policy) -> None:
-    """Nothing is promised of the employees who answer calls, and so no rule has a period for them."""
+    """Nothing is promised of what the company knows of its employees, and so no rule has a period for them."""
     assert [line.partition(": ")[2] for line in policy.warnings] == [
-        "datasets.agents: no rule deletes or anonymises employed_from, name, username"
+        "datasets.agents: no rule deletes or anonymises employed_from, name, username",
+        (
+            "datasets.employees: no rule deletes or anonymises "
+            "departure, employed_from, language, last_day, mailbox, manager_no, name"
+        ),
     ]
 
 
@@ -41,8 +45,11 @@ def test_every_obligation_is_answered(policy: Policy) -> None:
     assert by_floors == {"R13", "R14"}
     by_measure = {each.obligation for each in policy.anonymity.values() if each.obligation}
     assert by_measure == {"R06"}
-    assert by_hand == {"R10", "R11", "R12", "R15", "R17", "R18"}
-    assert by_rules | by_floors | by_hand | by_measure == set(policy.organisation.obligations)
+    assert by_hand == {"R11", "R12", "R15", "R17", "R18"}
+    assert policy.offboarding is not None
+    by_departure = {policy.offboarding.obligation}
+    assert by_departure == {"R10"}
+    assert by_rules | by_floors | by_hand | by_measure | by_departure == set(policy.organisation.obligations)
 
 
 PERIODS = {
