@@ -17,6 +17,10 @@ DATABASE_ROLES = ("airflow", "lethe_owner", "lethe_worker", "lethe_officer", "le
 USERS = {"admin": "Admin", "officer": "PrivacyOfficer", "platform": "Platform", "hr": "HR", "manager": "Manager"}
 
 
+TENANT, CLIENT = "tindheim.example", "lethe"
+"""Who signs in to the demo's Microsoft 365."""
+
+
 def database_of(store: str) -> str:
     """Return the demo database that a store of stores.yaml lives in."""
     return f"demo_{store.replace('-', '_')}"
@@ -31,7 +35,7 @@ def ensure_secrets(path: Path) -> dict[str, str]:
     """Return the demo's passwords and keys, generated on first use into a file that only its owner may read."""
     known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     names = [f"database:{role}" for role in ("postgres", *DATABASE_ROLES)]
-    names += [f"user:{user}" for user in USERS] + ["api", "jwt", "replay"]
+    names += [f"user:{user}" for user in USERS] + ["api", "jwt", "replay", "mail"]
     missing = {name: secrets.token_hex(16) for name in names if name not in known}
     if missing:
         write_private(path, json.dumps(known | missing, indent=1))
@@ -116,6 +120,16 @@ def folder_variables(home: Path) -> dict[str, str]:
     """Return the address of the folder with the documents of cases."""
     documents = {"conn_type": "fs", "extra": {"path": str(home / "case-documents")}}
     return {connection_variable("case-documents"): json.dumps(documents)}
+
+
+def mail_variables(home: Path, ports: Mapping[str, int], keys: Mapping[str, str]) -> dict[str, str]:
+    """Return where letters go, and the mail platform with its certificate authority."""
+    letters = {"from_email": "personal@tindheim.example", "disable_tls": True, "disable_ssl": True}
+    platform = f"https://127.0.0.1:{ports['mail']}"
+    extra = {"tenant": TENANT, "url": f"{platform}/v1.0", "authority": platform, "ca": str(home / "mail" / "ca.pem")}
+    smtp = {"conn_type": "smtp", "host": "127.0.0.1", "port": ports["letters"], "extra": letters}
+    mail = {"conn_type": "generic", "login": CLIENT, "password": keys["mail"], "extra": extra}
+    return {"AIRFLOW_CONN_SMTP_DEFAULT": json.dumps(smtp), connection_variable("mail"): json.dumps(mail)}
 
 
 def far_from(now: datetime) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
+import shutil
 import subprocess
 import sys
 import time
@@ -18,11 +20,14 @@ from pathlib import Path
 import httpx
 
 from demo import configuration
+from demo.certificates import certify
 from demo.configuration import DATABASE_ROLES, STORES, USERS, database_of
 from demo.postgres import ADMIN, Postgres
 from demo.processes import Service, stop
 from lethe import clock
 from lethe.evidence.keys import create_key
+from lethe.offboarding.graph import GraphPlatform
+from lethe.offboarding.graph_client import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 ORIGIN = "tindheim.example/lethe"
@@ -48,7 +53,12 @@ class Environment:
         self, home: Path = ROOT / ".lethe", dags: Path = ROOT / "dags", say: Callable[[str], None] = print
     ) -> None:
         self.home, self._dags, self._say = home, dags, say
-        self.services = [self._service(name) for name in PROGRAMS]
+        self._airflow = [self._service(name, sys.executable, "-m", "airflow", *PROGRAMS[name]) for name in PROGRAMS]
+
+    @property
+    def services(self) -> list[Service]:
+        """Everything that runs beside PostgreSQL: the mail servers, and Airflow's processes."""
+        return [*self._mail_services(), *self._airflow]
 
     def up(self) -> None:
         """Start everything that is not running, and return when Airflow reports itself healthy.
@@ -63,6 +73,7 @@ class Environment:
                 return
             self._end_leftovers()
             variables = self._start_postgres()
+            self._start_mail()
             self._prepare_metadata(variables)
             self._start_airflow(variables)
         self._say(f"ready after {time.monotonic() - began:.1f} s")
@@ -122,7 +133,7 @@ class Environment:
         with self._step("PostgreSQL"):
             running = (self.home / "ports.json").exists() and self.postgres().running()
             keep = ("postgres",) if running else ()
-            ports = configuration.ensure_ports(self.home / "ports.json", ("postgres", "api"), keep)
+            ports = configuration.ensure_ports(self.home / "ports.json", ("postgres", "api", "mail", "letters"), keep)
             postgres = self._postgres_at(ports["postgres"])
             try:
                 postgres.start()
@@ -160,13 +171,41 @@ class Environment:
         schedule = {"LETHE_SWEEP_AT": configuration.far_from(clock.now())}
         evidence = configuration.evidence_variables(self.home, ports, keys)
         stores = configuration.store_variables(ports, keys) | configuration.folder_variables(self.home)
-        variables = airflow | schedule | evidence | stores
+        variables = airflow | schedule | evidence | stores | configuration.mail_variables(self.home, ports, keys)
         configuration.write_variables(self.home / "env", variables)
         officer = configuration.store_variables(ports, keys, "lethe_officer")
         only_state = {name: value for name, value in officer.items() if name.endswith("_STATE")}
         outside = {"LETHE_EVIDENCE_OUTSIDE": evidence["LETHE_EVIDENCE_OUTSIDE"]}
         configuration.write_variables(self.home / "officer.env", only_state | outside)
         return variables
+
+    def _start_mail(self) -> None:
+        with self._step("mail"):
+            certify(self.home / "mail")
+            for service in self._mail_services():
+                secret = {"LETHE_DEMO_MAIL_SECRET": self._secrets()["mail"], "PYTHONPATH": str(ROOT / "include")}
+                service.start(configuration.surroundings() | secret, ROOT)
+
+    def lay_mail(self) -> None:
+        """The mailboxes as they were at first, and no letter."""
+        shutil.rmtree(self.home / "letters", ignore_errors=True)
+        stop(self._mail_services())
+        self._start_mail()
+
+    def mail(self) -> GraphPlatform:
+        """Return the demo's mail platform, as Lethe reaches it."""
+        known = json.loads(self.variables()[configuration.connection_variable("mail")])
+        return GraphPlatform(Settings(client=known["login"], secret=known["password"], **known["extra"]))
+
+    def _mail_services(self) -> list[Service]:
+        ports = configuration.read_ports(self.home / "ports.json")
+        letters = ("-n", "-l", f"127.0.0.1:{ports.get('letters')}", "-c", "aiosmtpd.handlers.Mailbox")
+        return [
+            self._service(
+                "mail", sys.executable, "-m", "demo.microsoft365", str(self.home / "mail"), str(ports.get("mail"))
+            ),
+            self._service("letters", sys.executable, "-m", "aiosmtpd", *letters, str(self.home / "letters")),
+        ]
 
     def _prepare_metadata(self, variables: dict[str, str]) -> None:
         # Migrating and syncing roles take seconds even when there is nothing to do; the lock file says when there is.
@@ -183,7 +222,7 @@ class Environment:
 
     def _start_airflow(self, variables: dict[str, str]) -> None:
         with self._step("Airflow"):
-            for service in self.services:
+            for service in self._airflow:
                 service.start(configuration.surroundings() | variables, ROOT)
             self._wait_until_healthy()
 
@@ -236,8 +275,7 @@ class Environment:
             return {}
         return {names[part]: str(report[part]["status"]) for part in names if part in report}
 
-    def _service(self, name: str) -> Service:
-        command = (sys.executable, "-m", "airflow", *PROGRAMS[name])
+    def _service(self, name: str, *command: str) -> Service:
         return Service(name, command, self.home / "logs" / f"{name}.log", self.home / "run" / f"{name}.json")
 
     def _postgres_at(self, port: int) -> Postgres:
@@ -253,7 +291,7 @@ class Environment:
         return hashlib.sha256(content).hexdigest()
 
     def _make_directories(self) -> None:
-        for name in ("airflow", "archive", "case-documents", "logs", "outside", "run"):
+        for name in ("airflow", "archive", "case-documents", "logs", "mail", "outside", "run"):
             (self.home / name).mkdir(parents=True, exist_ok=True)
 
     @contextmanager

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import psycopg
 
 from demo.generate import STORES, build, plant_holds
+from demo.planted.mail import LEAVER
+from lethe import clock
 from lethe.policy import load
 from lethe.sql import script
 from lethe.stores.postgres.grants import grants
@@ -32,6 +36,9 @@ BEGIN
     END LOOP;
 END $$
 """
+
+LEAVES = "UPDATE employees SET last_day = '{last_day}', departure = 'leaving' WHERE employee_no = {number}"
+ZONE = ZoneInfo("Europe/Oslo")
 
 MAY_ANALYSE = "GRANT MAINTAIN ON ALL TABLES IN SCHEMA public TO lethe_worker"
 """Statistics are made anew after a sweep: else they keep values of rows that are gone."""
@@ -59,9 +66,15 @@ def lay(address: Callable[[str], str], policy_dir: Path, home: Path) -> dict[str
         if store in PARTITIONED:
             _run(where, OWN_PARTITIONS.format(table=PARTITIONED[store]))
     plant_holds(stores)
+    _run(stores["directory"], LEAVES.format(last_day=last_day(), number=LEAVER))
     _run(address(STATE), script("store") + script("state"))
     _run(address(EVIDENCE), script("evidence") + SEALER)
     return stores
+
+
+def last_day() -> date:
+    """The leaver's last day of work: yesterday, in the company's time zone."""
+    return clock.now().astimezone(ZONE).date() - timedelta(days=1)
 
 
 def lay_documents(portal: str, folder: Path) -> None:

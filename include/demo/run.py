@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from demo import estate_setup, truth
+from demo import departure, estate_setup, truth
 from demo.airflow_client import AirflowClient
 from demo.configuration import database_of
 from demo.environment import ROOT, Environment
@@ -55,6 +55,7 @@ class Demo:
 
     def lay(self) -> dict[str, str]:
         """Build the estate anew; the administrator's addresses by store."""
+        self.environment.lay_mail()
         return estate_setup.lay(self._address, POLICY, self.environment.home)
 
     def lay_for_looking(self, *, anew: bool) -> None:
@@ -74,7 +75,7 @@ class Demo:
             self.before = truth.snapshot(stores)
         self._confirm()
         with self.client("platform") as platform, self.client("officer") as officer:
-            platform.wait_for_dags([*CARRY_OUT, APPROVE, SEAL, VERIFY])
+            platform.wait_for_dags([*CARRY_OUT, APPROVE, SEAL, VERIFY, departure.DAG])
             with self.client("admin") as admin:
                 for dag in CARRY_OUT:
                     admin.unpause(dag)
@@ -86,11 +87,14 @@ class Demo:
                 self._carried_out(platform, earlier)
             with self._step(f"{VERIFY}: every store is asked by other means, and looked into"):
                 self._verified(platform)
+            with self._step(f"{departure.DAG}: HR starts it, the manager approves numbers, messages are handed over"):
+                self._departed()
             with self._step("the evidence of all this, collected, signed and brought outside"):
                 sealed = self._sealed(platform)
         with self._step("every row compared with what must become of it"):
             wrong = truth.check(stores, self.before, self.environment.home / "case-documents")
         self._report(answered)
+        self._report_departure()
         self._show_evidence(sealed)
         if wrong:
             raise DemoFailed("\n".join([f"{len(wrong)} rows are not as they must be:", *map(str, wrong[:20])]))
@@ -153,8 +157,30 @@ class Demo:
             raise DemoFailed("\n".join([f"{VERIFY} ended with {ended}, and found:", *found]))
         self._say(f"  {stores} stores: nothing expired remains, and the policy names all that they hold.")
 
+    def _departed(self) -> None:
+        """An employee leaves: their mailbox is closed, and what belongs to the work handed over."""
+        with self.client("admin") as admin, self.client("hr") as hr, self.client("manager") as manager:
+            admin.unpause(departure.DAG)
+            run = departure.start(hr, estate_setup.last_day().isoformat())
+            state = departure.to_the_hand_over(hr, manager, run, PATIENCE)
+        with closing(self.environment.mail()) as platform:
+            wrong = list(departure.wrong(platform, self.environment.home / "letters"))
+        if state != "success" or wrong:
+            raise DemoFailed("\n".join([f"the hand-over of {departure.DAG} ended with {state}", *wrong]))
+
+    def _report_departure(self) -> None:
+        with self._worker() as lethe:
+            counts = departure.numbers(lethe)
+        self._say(
+            f"\nOne employee left: of {counts['messages']} messages {counts['chosen']} were handed over and read back; "
+            f"{counts['private']} private, {counts['sensitive']} with identity numbers or health words and "
+            f"{counts['left']} others were not.\nNobody signs in to the mailbox any more; it is deleted when its reply "
+            "has ended. Nothing was forwarded."
+        )
+
     def _sealed(self, platform: AirflowClient) -> int:
-        """Wait until the runs that the sweeps started have sealed what there was; how many leaves are signed."""
+        """Seal what there is, beside the runs that the sweeps started; how many leaves are signed."""
+        self._finished(platform, (SEAL, platform.trigger(SEAL)))
         deadline = time.monotonic() + PATIENCE
         with self._worker() as lethe, closing(lethe.sealing()) as sealing:
             while time.monotonic() < deadline:

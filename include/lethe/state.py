@@ -35,6 +35,7 @@ from lethe.findings import Changed, Findings, Known
 from lethe.holds import Register
 from lethe.model import Plan, Policy, Remaining, Rule, Verdict
 from lethe.offboarding.departures import Departures
+from lethe.offboarding.looked import Looked
 from lethe.plan import from_json, to_json
 from lethe.policy.digest import policy_text
 from lethe.sql import queries
@@ -107,6 +108,7 @@ class State:
         self.findings = Findings(self._connection)
         self.canaries = Canaries(self._connection)
         self.departures = Departures(self._connection, self._write)
+        self.looked = Looked(self._connection, self._write)
 
     @property
     def store(self) -> State:

@@ -99,6 +99,32 @@ def _ways(policy: Policy) -> Iterator[tuple[str, str, Callable[[Sequence[Known]]
                 yield role, place, partial(_post, policy, role, place.removeprefix(PREFIX))
 
 
+def tell(policy: Policy, role: str, subject: str, text: str) -> list[str]:
+    """Tell a role something in each of its ways; the channels that did not take it. No way at all is one of these."""
+    places = policy.organisation.notify.get(role, ())
+    failed = [] if places else ["any way: the policy's notify has none"]
+    addresses = [place for place in places if not place.startswith(PREFIX)]
+    ways: dict[str, SmtpNotifier | Webhook] = {
+        place: Webhook(place.removeprefix(PREFIX), {"text": f"{subject}\n\n{text}", "role": role})
+        for place in places
+        if place.startswith(PREFIX)
+    }
+    if addresses:
+        ways["mail"] = SmtpNotifier(to=addresses, subject=subject, html_content=as_html(text))
+    for channel, notifier in ways.items():
+        try:
+            _by(notifier)
+        except _NotSent as error:
+            log.error("%s, %s: not sent: %s", role, channel, error)  # noqa: TRY400 - its traceback has addresses
+            failed.append(channel)
+    return failed
+
+
+def as_html(text: str) -> str:
+    """Plain text as HTML: paragraphs, and lines within them."""
+    return "".join(f"<p>{'<br>'.join(escape(part).splitlines())}</p>" for part in text.strip().split("\n\n"))
+
+
 class _NotSent(Exception):
     """It was not taken; says of what kind the failure was, and neither addresses nor what was answered."""
 

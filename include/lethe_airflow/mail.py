@@ -22,6 +22,7 @@ from lethe.offboarding.rules import Offboarding
 from lethe.run import Lethe
 from lethe.stores.postgres import connection as postgres
 from lethe_airflow.connections import conninfo
+from lethe_airflow.letters import as_html
 from lethe_airflow.sweep import lethe_at_work
 
 if TYPE_CHECKING:
@@ -137,14 +138,8 @@ def send(letter: Letter) -> None:
     problem = ""
     try:
         with SmtpHook(smtp_conn_id=SMTP) as hook:
-            hook.send_email_smtp(to=letter.to, subject=letter.subject, html_content=_as_html(letter.text))
+            hook.send_email_smtp(to=letter.to, subject=letter.subject, html_content=as_html(letter.text))
     except Exception as error:  # noqa: BLE001 - sockets, TLS, Airflow's connections: all mean that it did not go
         problem = type(error).__name__
     if problem:
         raise AirflowException(f"a letter was not sent ({problem}); see the connection {SMTP} and what it leads to")
-
-
-def _as_html(text: str) -> str:
-    from html import escape
-
-    return "".join(f"<p>{escape(part)}</p>" for part in text.strip().split("\n\n"))

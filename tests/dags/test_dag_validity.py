@@ -38,6 +38,7 @@ def test_the_dags_are_those_that_are_documented(dags: dict) -> None:
         "anonymize_ex_customers",
         "approve_plans",
         "offboard_mailbox",
+        "remind_of_old_mail",
         "seal_evidence",
         "verify_no_expired_data",
     }

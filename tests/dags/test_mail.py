@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import AirflowException
 
-from graph import CLIENT, SECRET, TENANT, graph
-from lethe.errors import ConfigError
+from demo.configuration import CLIENT, TENANT
+from graph import SECRET, graph
+from lethe.errors import ConfigError, StoreError
 from lethe.offboarding.dovecot import DovecotPlatform
-from lethe_airflow import mail
+from lethe.offboarding.letters import Letter
+from lethe.offboarding.platform import Mailbox
+from lethe.offboarding.rules import Upkeep
+from lethe.policy import load
+from lethe_airflow import letters, mail, sweep, upkeep
+from lethe_airflow.webhook import Webhook
+
+ROOT = Path(__file__).parents[2]
 
 GRAPH = {"conn_type": "generic", "login": CLIENT, "password": SECRET, "extra": {"tenant": TENANT}}
 DOVECOT = {
@@ -80,3 +94,69 @@ def test_what_a_connection_lacks_is_said(connect, platform: str, known: dict, ex
         pass
     assert "secret" not in str(caught.value)
     assert SECRET not in str(caught.value)
+
+
+# ------------------------------------------------------------ rounds through mailboxes
+
+
+@pytest.mark.parametrize(("name", "has"), [("remind_of_old_mail", "upkeep"), ("scan_mail", "scan")])
+def test_a_round_is_there_when_the_policy_has_it(monkeypatch: pytest.MonkeyPatch, name: str, has: str) -> None:
+    policy = load(ROOT / "include" / "policy")
+    for there in (True, False):
+        rules = replace(
+            policy.offboarding, **{has: {"upkeep": Upkeep("R11", ()), "scan": "R12"}[has] if there else None}
+        )
+        monkeypatch.setattr(sweep, "policy", lambda rules=rules: replace(policy, offboarding=rules))
+        bag = DagBag(str(ROOT / "dags" / f"{name}.py"))
+        assert bag.import_errors == {}
+        assert set(bag.dags) == ({name} if there else set())
+    monkeypatch.setattr(sweep, "policy", lambda: replace(policy, offboarding=None))
+    assert DagBag(str(ROOT / "dags" / f"{name}.py")).dags == {}
+
+
+def test_the_officer_is_told_in_every_way_and_what_did_not_take_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = []
+
+    def by(notifier: object) -> None:
+        sent.append(notifier)
+        if isinstance(notifier, Webhook):
+            raise letters._NotSent("it answered 500")
+
+    monkeypatch.setattr(letters, "_by", by)
+    places = {"privacy-officer": ("ombud@tindheim.example", "webhook:chat")}
+    policy = SimpleNamespace(organisation=SimpleNamespace(notify=places))
+    assert letters.tell(policy, "privacy-officer", "Subject", "One\n\n<two>\nthree") == ["webhook:chat"]
+    assert len(sent) == 2
+    mailed = next(each for each in sent if not isinstance(each, Webhook))
+    assert mailed.html_content == "<p>One</p><p>&lt;two&gt;<br>three</p>"
+    assert letters.tell(policy, "hr-manager", "Subject", "Text") == ["any way: the policy's notify has none"]
+
+
+def test_a_letter_that_is_not_taken_lets_the_next_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise AirflowException("a letter was not sent")
+
+    monkeypatch.setattr(upkeep, "send", refuse)
+    with pytest.raises(StoreError, match="a letter was not sent"):
+        upkeep._send(Letter(Mailbox("kari@tindheim.example"), "x", "y"))
+
+
+@pytest.mark.parametrize("name", ["remind", "scan"])
+def test_the_tasks_go_round_over_what_airflow_has(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    made = []
+
+    class Caretaker:
+        def __init__(self, *given: object) -> None:
+            made.append(given)
+
+        def remind(self, now: object) -> Counter[str]:
+            return Counter(employees=3, told=1)
+
+        def scan(self, now: object, report: object) -> Counter[str]:
+            return Counter(employees=3, told=1)
+
+    desk = SimpleNamespace(policy=1, state=SimpleNamespace(looked=2), directory=3, platform=4)
+    monkeypatch.setattr(upkeep, "desk_at_work", lambda: nullcontext(desk))
+    monkeypatch.setattr(upkeep, "Caretaker", Caretaker)
+    assert getattr(upkeep, name).function() == {"employees": 3, "told": 1}
+    assert made == [(1, 2, 3, 4, upkeep._send)]

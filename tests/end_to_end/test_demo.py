@@ -269,7 +269,7 @@ def test_the_checks_find_every_store_clean_and_write_it_down(demo: Demo, rows_of
     assert rows_of("lethe_state", "SELECT kind, subject, detail FROM lethe.finding") == []
     assert ended == "success"
     found = {leaf["store"]: leaf["rules"] for leaf in leaves(rows_of) if leaf["kind"] == "check"}
-    assert set(found) == {rule.dataset.store for rule in load(POLICY).rules.values()}
+    assert set(found) == set(load(POLICY).stores)
     states = {rule: told["state"] for rules in found.values() for rule, told in rules.items()}
     assert set(states) == set(load(POLICY).rules)
     assumed = {rule.name for rule in load(POLICY).rules.values() if rule.assumption} - set(CONFIRMED)

@@ -6,17 +6,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from demo.people import national_id
 from dovecot import dovecot
 from graph import graph
+from lethe.deadlines import Period
 from lethe.offboarding.departures import Departure, Word
 from lethe.offboarding.desk import Desk
 from lethe.offboarding.directory import Directory
 from lethe.offboarding.platform import Mailbox, NoSuchMailbox
+from lethe.offboarding.sensitive import words_of
+from lethe.offboarding.upkeep import old, scan, total
 from lethe.policy import load
 from lethe.state import State
 from lethe.stores.postgres.connection import Connection
@@ -33,6 +37,7 @@ INSERT INTO employees VALUES
     (1001, '{ola}', 'Ola Sjef', 1000, 'nb', '2010-01-01', NULL, NULL),
     (1002, '{per}', 'Per Kollega', 1001, 'nb', '2015-01-01', NULL, NULL);
 """
+NIN = national_id(date(1980, 5, 17), 0)
 INTO = ("Overlevert fra Kari Blåfjell",)
 HANDED = [
     Given(b"Subject: til deg\r\n\r\n\xe6 som den er\r\n", ("Overlevering",), frozenset({"\\Seen"})),
@@ -42,7 +47,7 @@ HANDED = [
 KEPT = [
     Given(b"Subject: TD-12345 er fikset\r\n\r\nHei\r\n", ("Privat",)),
     Given(b"Subject: =?utf-8?q?Privat:_TD-12345?=\r\n\r\nHei\r\n"),
-    Given(b"Subject: TD-12345\r\n\r\nJeg er sykmeldt, og nummeret er 01018012345.\r\n"),
+    Given(f"Subject: TD-12345\r\n\r\nJeg er sykmeldt, og nummeret er {NIN}.\r\n".encode()),
     Given(b"Subject: Lunsj?\r\nFrom: noen@fjord.example\r\n\r\nHei\r\n"),
     Given(b"Subject: TD-12345\r\nFrom: hjelp@forbundet.example\r\n\r\nHei\r\n"),
 ]
@@ -113,6 +118,19 @@ def test_what_is_the_work_s_goes_over_and_all_the_rest_goes(office: Office) -> N
         bench.platform.account(office.kari)
     assert len(bench.platform.refs(office.per, INTO)) == len(HANDED)
     assert bench.sign_in(office.per)
+
+
+def test_a_round_through_a_mailbox_leaves_no_trace_in_it(office: Office) -> None:
+    """Whoever is reminded, or told of sensitive mail, finds everything as it was: unread what was unread."""
+    platform, policy = office.bench.platform, office.desk.policy
+    before = [list(platform.look(office.kari, folder.path)) for folder in platform.folders(office.kari)]
+    ages, zone = [Period.parse("P1D"), Period.parse("P3Y")], policy.organisation.zone
+    found = old(platform, office.kari, ages, office.now.date(), zone)
+    assert sum(number for by_age in found.values() for number in by_age.values()) == len(HANDED) + len(KEPT)
+    told = scan(platform, office.kari, words_of(policy.offboarding), None)
+    assert total(told.values())[:2] == (1, 1)
+    assert scan(platform, office.kari, words_of(policy.offboarding), office.now) == {}
+    assert [list(platform.look(office.kari, folder.path)) for folder in platform.folders(office.kari)] == before
 
 
 def test_who_stays_after_all_has_their_account_back_with_all_that_was_in_it(office: Office) -> None:

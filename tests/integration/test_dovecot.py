@@ -15,7 +15,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dovecot import Dovecot, certify, dovecot
+from demo.certificates import certify
+from dovecot import Dovecot, dovecot
 from lethe.errors import StoreRefused, StoreUnreachable
 from lethe.offboarding.dovecot import DovecotPlatform, Settings, script
 from lethe.offboarding.handover import Route, hand_over

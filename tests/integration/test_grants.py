@@ -188,3 +188,30 @@ def test_the_officer_has_no_business_in_a_store(granted) -> None:
     for table in ("customer", "lethe.outbox"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             granted.rows(f"SELECT * FROM {table}", "lethe_officer")
+
+
+def test_a_departure_looks_employees_and_customers_up_by_those_columns_and_no_other(new_database) -> None:
+    from pathlib import Path
+
+    from demo.generate import build
+    from lethe.offboarding.directory import Directory, values_of
+    from lethe.policy import load
+    from lethe.stores.postgres.connection import Connection
+
+    policy = load(Path(__file__).parents[2] / "include" / "policy")
+    databases = {store: new_database() for store in ("directory", "contacts")}
+    build({store: database.conninfo() for store, database in databases.items()})
+    connections = {}
+    for store, database in databases.items():
+        database.run("ALTER TABLE IF EXISTS employees ADD salary int")
+        database.run(grants(policy, policy.stores[store]))
+        connections[store] = Connection(store, database.conninfo("lethe_worker"))
+    found = Directory(connections["directory"], policy.offboarding.directory).find(["1004"])
+    assert found["1004"].is_leaving()
+    name, column = policy.offboarding.hand_over.customers_in
+    assert values_of(connections["contacts"], policy.datasets[name], column)
+    for statement in ("SELECT salary FROM employees", "UPDATE employees SET name = ''", "DELETE FROM employees"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            databases["directory"].run(statement, "lethe_worker")
+    for each in connections.values():
+        each.close()

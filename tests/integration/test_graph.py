@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from dovecot import certify
-from graph import PAGE, Graph, User, graph
+from demo.certificates import certify
+from demo.microsoft365 import User
+from graph import PAGE, Graph, graph
 from graph_contract import Broken, Contract
 from lethe.errors import StoreRefused, StoreUnreachable
 from lethe.offboarding import graph_client
@@ -256,7 +257,7 @@ def test_pages_that_shift_hide_no_message(mail: Graph) -> None:
 def test_a_folder_that_never_holds_still_is_tried_again_later(mail: Graph) -> None:
     mailbox = mail.create([Given(HELLO)])
     mail.platform.folders(mailbox)
-    mail.meanwhile = lambda _: mail.put(mail.of(mailbox), Given(HELLO))
+    mail.meanwhile = lambda _: mail.given(mail.of(mailbox), Given(HELLO))
     with pytest.raises(StoreUnreachable, match="changes faster"):
         mail.platform.refs(mailbox, INBOX)
 
@@ -397,7 +398,7 @@ def test_another_who_had_the_address_and_can_be_restored_is_not_removed(mail: Gr
 @pytest.mark.parametrize("kind", ["lost before", "lost after", "503", "503 after"])
 def test_a_deletion_that_is_stopped_goes_on(mail: Graph, monkeypatch: pytest.MonkeyPatch, kind: str, at: int) -> None:
     mailbox, other = mail.create([Given(HELLO), Given(HELLO, ("Kunder",))]), mail.create([Given(HELLO)])
-    mail.put(mail.of(mailbox), Given(HELLO)).folder = mail.of(mailbox).well_known["recoverableitemsdeletions"]
+    mail.given(mail.of(mailbox), Given(HELLO)).folder = mail.of(mailbox).well_known["recoverableitemsdeletions"]
     items = mail.of(mailbox).items
     monkeypatch.setattr(graph_client, "TRIES", 1)  # stopped, not waited for
     mail.requests.clear()
@@ -439,7 +440,7 @@ def test_a_folder_that_is_called_as_the_inbox_is_here_is_another(mail: Graph) ->
     mailbox = mail.create([Given(HELLO)])
     user = mail.of(mailbox)
     made = mail._add_folder(user, "INBOX")
-    mail.put(user, Given(HELLO)).folder = made.id
+    mail.given(user, Given(HELLO)).folder = made.id
     found = {each.path: each.messages for each in mail.platform.folders(mailbox)}
     assert (found[INBOX], found["INBOX (2)",]) == (1, 1)
 

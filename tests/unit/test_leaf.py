@@ -40,6 +40,7 @@ from lethe.evidence.leaf import (
     risk_leaf,
     run_leaf,
     schema,
+    upkeep_leaf,
     verification_leaf,
 )
 from lethe.findings import Known
@@ -183,6 +184,8 @@ def _every_leaf() -> dict[str, dict[str, Any]]:
         ),
         "finding on a table": finding_leaf(PLACE, RUN, known=_known("public.kari_old"), state="gone", rule=None),
         "departure": departure_leaf(PLACE, RUN, event="opened", counts={}, role="HR", approver=RUN, root=None),
+        "upkeep": upkeep_leaf(PLACE, RUN, "reminder", "R11", {"employees": 12, "told": 3, "messages": 40, "failed": 0}),
+        "upkeep, a scan": upkeep_leaf(PLACE, RUN, "scan", "R12", {"employees": 2, "identity_numbers": 1}),
         "departure handed over": departure_leaf(
             PLACE,
             RUN,

@@ -215,7 +215,7 @@ def test_a_policy_without_mailboxes_is_another_policy(tmp_path: Path) -> None:
     (tmp_path / "offboarding.yaml").unlink()
     with pytest.raises(PolicyError, match="no answer to"):
         load(tmp_path)
-    by_hand = "not_automated:\n  R10: The leaver's checklist has a line for it."
+    by_hand = "not_automated:\n  R10: The leaver's checklist has a line for it.\n  R11: In the yearly talk."
     after = change(tmp_path, "activities/employee-mail.yaml", "not_automated:", by_hand)
     assert after.offboarding is None
     assert after.digest != before.digest

@@ -266,6 +266,11 @@ def departure_leaf(
     return {**_head("departure", place, departure), "event": event, "counts": dict(sorted(counts.items())), **said}
 
 
+def upkeep_leaf(place: Place, run: str, what: str, obligation: str, counts: Mapping[str, int]) -> Leaf:
+    """What a round through the mailboxes of employees came to, in numbers."""
+    return {**_head("upkeep", place, run), "what": what, "obligation": obligation, "counts": dict(counts)}
+
+
 def hold_leaf(target: Open, place: Place, run: str) -> Leaf:
     """That something must be kept, or need not be any longer; on what of the policy, and never on which row."""
     of_rule = target.dataset.removeprefix("rule:") if target.dataset.startswith("rule:") else None

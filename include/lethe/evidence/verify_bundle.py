@@ -516,7 +516,8 @@ _DEED: dict[str, type] = {**_HEAD, "rule": str, "plan": str}
 _SHAPES: dict[str, tuple[tuple[str, type], ...]] = {
     kind: tuple(shape.items())
     for kind, shape in {
-        **dict.fromkeys(("confirmation", "hold", "anchor", "restore", "risk", "check", "finding", "departure"), _HEAD),
+        **dict.fromkeys(("confirmation", "hold", "anchor", "restore", "risk", "check", "finding"), _HEAD),
+        **dict.fromkeys(("departure", "upkeep"), _HEAD),
         **dict.fromkeys(("verification", "purge", "coarsening"), _DEED),
         "intent": {**_DEED, "documents": dict},
         "outcome": {**_DEED, "outcome": dict},

@@ -23,10 +23,10 @@ from lethe.holds import ALL
 from lethe.model import Policy
 from lethe.offboarding.choose import PRIVATE, Choice, Selection, Verdict, Why, choose
 from lethe.offboarding.departures import Departure, DepartureError, Event, Withdrawn, Word
-from lethe.offboarding.directory import Directory, Employee
+from lethe.offboarding.directory import Directory, Employee, mailbox_of
 from lethe.offboarding.entering import problems
 from lethe.offboarding.handover import Route, hand_over
-from lethe.offboarding.platform import Folder, Mailbox, NoSuchMailbox, Platform, Ref, Reply
+from lethe.offboarding.platform import Folder, NoSuchMailbox, Platform, Ref, Reply
 from lethe.offboarding.rules import Offboarding
 from lethe.offboarding.sensitive import sensitive, words_of
 from lethe.state import State
@@ -92,7 +92,7 @@ class Desk:
 
     def _has_mailbox(self, employee: Employee) -> bool:
         try:
-            self.platform.account(_mailbox(employee))
+            self.platform.account(mailbox_of(employee))
         except NoSuchMailbox:
             return False
         return True
@@ -123,8 +123,8 @@ class Desk:
         self.state.departures.happened(found.id, "withdrawn", now, word=word)
         employee = self.directory.find([found.employee]).get(found.employee)
         if employee is not None and found.has("closing"):
-            self.platform.reply(_mailbox(employee), None)
-            self.platform.unblock(_mailbox(employee))
+            self.platform.reply(mailbox_of(employee), None)
+            self.platform.unblock(mailbox_of(employee))
         self.state.departures.happened(found.id, "given-back", now)
         self.state.departures.happened(found.id, "ended", now)
 
@@ -152,7 +152,7 @@ class Desk:
             return
         if self._today(now) <= found.last_day:
             raise TooEarly(f"departure {found.id[:12]}: the last working day is {found.last_day}")
-        mailbox, register = _mailbox(people.employee), self.state.departures
+        mailbox, register = mailbox_of(people.employee), self.state.departures
         register.happened(found.id, "closing", now)
         self.platform.block(mailbox)
         self.platform.end_sessions(mailbox)
@@ -194,14 +194,14 @@ class Desk:
         if not found.has("chosen"):
             selection = Selection.of(
                 self.rules,
-                _mailbox(people.employee),
+                mailbox_of(people.employee),
                 found.last_day,
                 self.policy.organisation.zone,
                 customers=self.customers(),
                 chosen=[(folder, None) for folder in found.picked],
             )
             counts = Counter({"recipients": len(found.recipients)})
-            for folder in self.platform.folders(_mailbox(people.employee)):
+            for folder in self.platform.folders(mailbox_of(people.employee)):
                 counts += self._choose_of(found, people.employee, selection, folder)
             self.state.departures.happened(found.id, "chosen", now, counts)
         return self.state.departures.counts(found.id, "chosen")
@@ -210,7 +210,7 @@ class Desk:
         self, departure: Departure, employee: Employee, selection: Selection, folder: Folder
     ) -> Counter[str]:
         counts, chosen = Counter({"folders": 1}), list[Ref]()
-        for envelope in self.platform.look(_mailbox(employee), folder.path):
+        for envelope in self.platform.look(mailbox_of(employee), folder.path):
             choice = choose(selection, folder, envelope)
             if choice.verdict is Verdict.HAND_OVER:
                 choice = choice.with_sensitive(is_sensitive=self._is_sensitive(employee, folder, envelope.ref))
@@ -222,7 +222,7 @@ class Desk:
         return counts
 
     def _is_sensitive(self, employee: Employee, folder: Folder, ref: Ref) -> bool:
-        message = self.platform.read(_mailbox(employee), folder.path, ref)
+        message = self.platform.read(mailbox_of(employee), folder.path, ref)
         return sensitive(message, words_of(self.rules)).is_sensitive
 
     def proposal(self, departure: str) -> Mapping[tuple[str, ...], int]:
@@ -277,7 +277,7 @@ class Desk:
             return
         if not found.has("deleting"):
             self._require_deletable(found, now)
-        mailbox, register = _mailbox(people.employee), self.state.departures
+        mailbox, register = mailbox_of(people.employee), self.state.departures
         register.happened(found.id, "deleting", now)
         self.platform.delete(mailbox)
         left = self.platform.left(mailbox)
@@ -318,7 +318,7 @@ class Desk:
         """Look again, by other means: the account is gone. `there` counts what is still where it was handed over to."""
         found, people = self.standing(departure, now)
         self._require(found, "deleted", "the account was not deleted yet")
-        left = self.platform.left(_mailbox(people.employee))
+        left = self.platform.left(mailbox_of(people.employee))
         if left:
             raise StoreError(f"departure {found.id[:12]}: after the deletion there is still {', '.join(left)}")
         counts = self._counts(found) + self._there(found, people)
@@ -384,10 +384,4 @@ def _named(departure: Departure) -> list[tuple[str, str]]:
 
 def _route(employee: Employee, recipient: Employee) -> Route:
     folder = f"{HANDED_OVER[recipient.lang]} {employee.name}"
-    return Route(_mailbox(employee), _mailbox(recipient), (folder,))
-
-
-def _mailbox(employee: Employee) -> Mailbox:
-    if employee.mailbox is None:
-        raise DepartureError("the directory has no mailbox of somebody who needs one; enter it there")
-    return employee.mailbox
+    return Route(mailbox_of(employee), mailbox_of(recipient), (folder,))

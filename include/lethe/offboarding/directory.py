@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any, Literal
 
 import psycopg
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Composable, Identifier
 
 from lethe.errors import StoreError, StoreRefused
 from lethe.model import Dataset
@@ -38,6 +38,13 @@ class Employee:
         return self.last_day is not None and not self.is_withdrawn
 
 
+def mailbox_of(employee: Employee) -> Mailbox:
+    """Their mailbox; StoreRefused where the directory has none."""
+    if employee.mailbox is None:
+        raise StoreRefused("the directory has no mailbox of somebody who needs one; enter it there")
+    return employee.mailbox
+
+
 class Directory:
     """The table of employees in a store; errors are StoreError, and name nobody."""
 
@@ -56,19 +63,33 @@ class Directory:
     @telling
     def find(self, numbers: Iterable[str]) -> Mapping[str, Employee]:
         """The employees with these numbers that there are; StoreRefused when a number has two."""
+        wanted = SQL("{}::text = ANY(%s)").format(Identifier(self._where.number))
+        return self._asked(wanted, list(numbers))
+
+    @telling
+    def employed(self, today: date) -> tuple[Employee, ...]:
+        """Everybody who works here on a day and has a mailbox, by number."""
+        where = self._where
+        wanted = SQL("{hired} <= %s AND {mailbox} <> ''").format(
+            hired=Identifier(where.hired), mailbox=Identifier(where.mailbox)
+        )
+        found = self._asked(wanted, today).values()
+        stay = (each for each in found if not each.is_leaving() or (each.last_day or today) >= today)
+        return tuple(sorted(stay, key=lambda each: each.number))
+
+    def _asked(self, wanted: Composable, parameter: object) -> Mapping[str, Employee]:
         where = self._where
         columns = (where.number, where.mailbox, where.name, where.manager, where.language, where.hired, where.last_day)
-        asked = SQL("SELECT {}, {}::text FROM {} WHERE {}::text = ANY(%s)").format(
+        asked = SQL("SELECT {}, {}::text FROM {} WHERE {}").format(
             SQL(", ").join(
                 SQL("{}::date" if column in (where.hired, where.last_day) else "{}::text").format(Identifier(column))
                 for column in columns
             ),
             Identifier(where.status),
             Identifier(where.schema, where.table),
-            Identifier(where.number),
+            wanted,
         )
-        wanted = list(numbers)
-        found = self._connection.get().execute(asked, (wanted,)).fetchall()
+        found = self._connection.get().execute(asked, (parameter,)).fetchall()
         employees = {row[0]: self._employee(row) for row in found}
         if len(employees) < len(found):
             raise StoreRefused(f"store {self.name}: found an employee number twice, expected a key; see the policy")

@@ -1,7 +1,8 @@
-"""What people are told of a departure: plain letters in Norwegian and English, to those who have to know."""
+"""What people are told of a departure, and of their own mailbox: plain letters in Norwegian and English."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -10,8 +11,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from lethe.model import Policy
 from lethe.offboarding.departures import Departure
 from lethe.offboarding.desk import People
+from lethe.offboarding.directory import Employee
 from lethe.offboarding.platform import Mailbox
-from lethe.sentences import date_words
+from lethe.offboarding.upkeep import Found, Old
+from lethe.sentences import date_words, period_words
 
 
 class Letter(NamedTuple):
@@ -51,6 +54,45 @@ def ended(people: People, confirmed: int, policy: Policy) -> tuple[Letter, ...]:
     return (_letter(f"ended.{people.manager.lang}.txt", people.manager.mailbox, words),)
 
 
+_AGES = {"nb": "{folder}: {number} eldre enn {age}", "en": "{folder}: {number} older than {age}"}
+_FOUND = {
+    "nb": "{where}: {numbers} med fødselsnummer, {words} med helseopplysninger",
+    "en": "{where}: {numbers} with identity numbers, {words} with health words",
+}
+_EMPLOYEE = {"nb": "ansatt {}", "en": "employee {}"}
+
+
+def reminder(employee: Employee, found: Old, policy: Policy) -> Letter:
+    """What an employee is told of old mail, by folder and age (R11)."""
+    lines = [
+        _AGES[employee.lang].format(folder="/".join(folder), number=number, age=period_words(age, employee.lang))
+        for folder, ages in sorted(found.items())
+        for age, number in ages.items()
+    ]
+    return _to_the_owner("reminder", employee, lines, policy)
+
+
+def sensitive(employee: Employee, found: Mapping[tuple[str, ...], Found], policy: Policy) -> Letter:
+    """What an employee is told of sensitive mail, by folder (R12)."""
+    lines = [_found("/".join(folder), each, employee.lang) for folder, each in sorted(found.items())]
+    return _to_the_owner("sensitive", employee, lines, policy)
+
+
+def report(found: Mapping[str, Found], lang: str) -> tuple[str, str]:
+    """Subject and text of what the privacy officer is told: numbers by employee number, and no folder (R12)."""
+    lines = [_found(_EMPLOYEE[lang].format(number), each, lang) for number, each in sorted(found.items())]
+    return _written(f"report.{lang}.txt", {"number": len(found), "lines": lines})
+
+
+def _to_the_owner(which: str, employee: Employee, lines: Sequence[str], policy: Policy) -> Letter:
+    words = {"name": employee.name, "lines": lines, "contact": policy.organisation.contact}
+    return _letter(f"{which}.{employee.lang}.txt", employee.mailbox, words)
+
+
+def _found(where: str, found: Found, lang: str) -> str:
+    return _FOUND[lang].format(where=where, numbers=found.identity_numbers, words=found.health_words)
+
+
 def _words(people: People, policy: Policy) -> dict[str, str]:
     return {
         "name": people.employee.name,
@@ -60,7 +102,11 @@ def _words(people: People, policy: Policy) -> dict[str, str]:
     }
 
 
-def _letter(template: str, to: Mailbox | None, words: dict[str, str]) -> Letter:
-    assert to is not None, "everybody here has a mailbox: entering saw to it"
+def _letter(template: str, to: Mailbox | None, words: Mapping[str, object]) -> Letter:
+    assert to is not None, "everybody here has a mailbox: whoever looked them up saw to it"
+    return Letter(to, *_written(template, words))
+
+
+def _written(template: str, words: Mapping[str, object]) -> tuple[str, str]:
     subject, _, text = _TEMPLATES.get_template(template).render(words).partition("\n\n")
-    return Letter(to, subject, text)
+    return subject, text

@@ -82,6 +82,14 @@ class Private:
 
 
 @dataclass(frozen=True)
+class Upkeep:
+    """How old mail must be for its owner to be reminded of it, monthly (R11)."""
+
+    obligation: str
+    older_than: tuple[Period, ...]
+
+
+@dataclass(frozen=True)
 class Offboarding:
     """All of it; `messages` is how many may be handed over without the privacy officer's approval, 0 for none."""
 
@@ -100,3 +108,7 @@ class Offboarding:
     health_words: Mapping[str, tuple[str, ...]]
     """By language; a message with one of them is not handed over (R12)."""
     messages: int
+    upkeep: Upkeep | None = None
+    """None: nobody is reminded."""
+    scan: str | None = None
+    """The obligation for which mail of employees is looked into (R12); None: it is not."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -16,6 +16,7 @@ from lethe.offboarding.rules import (
     LastDay,
     Offboarding,
     Private,
+    Upkeep,
 )
 from lethe.offboarding.words import is_named
 from lethe.policy.datasets import Estate
@@ -27,6 +28,7 @@ from lethe.policy.offboarding_forms import (
     OffboardingFile,
     PrivateForm,
     ReplyForm,
+    UpkeepForm,
 )
 from lethe.policy.problems import Spot, one_of
 
@@ -42,13 +44,17 @@ class Around:
     obligations: Collection[str] | None
     contact: str
     """The organisation's, which tells its own domain when it is a mail address."""
+    officer_is_told: bool = True
+    """Whether `notify` has a way to the privacy officer."""
 
 
 def resolve_offboarding(form: OffboardingFile, spot: Spot, estate: Estate, around: Around) -> Offboarding:
     """The section with its names looked up; what does not fit is reported, but within sections that are broken."""
-    if around.obligations is not None and form.obligation not in around.obligations:
-        expected = one_of("an obligation of organisation.yaml", form.obligation, around.obligations)
-        (spot / "obligation").expected(expected)
+    for place, obligation in obligations_of(form, spot):
+        if around.obligations is not None and obligation not in around.obligations:
+            place.expected(one_of("an obligation of organisation.yaml", obligation, around.obligations))
+    if form.scan is not None and not around.officer_is_told:
+        (spot / "scan").report("found nobody who is told, expected the privacy officer in notify of organisation.yaml")
     if _is_whole(spot, "directory"):
         _check_directory(form.directory, spot / "directory", around.stores)
     if _is_whole(spot, "reply"):
@@ -58,6 +64,16 @@ def resolve_offboarding(form: OffboardingFile, spot: Spot, estate: Estate, aroun
     if _is_whole(spot, "hand_over") and _is_whole(spot, "private"):
         _check_apart(form, spot, around)
     return _offboarding(form)
+
+
+def obligations_of(form: OffboardingFile, spot: Spot) -> Iterator[tuple[Spot, str]]:
+    """The obligations that the file serves, and where it says so; those that cannot be read are left out."""
+    sections = {"upkeep": form.upkeep, "scan": form.scan}
+    if not spot.tree.is_broken(("obligation",)):
+        yield spot / "obligation", form.obligation
+    for name, section in sections.items():
+        if section is not None and _is_whole(spot, name):
+            yield spot / name / "obligation", section.obligation
 
 
 def _is_whole(spot: Spot, section: str) -> bool:
@@ -152,7 +168,14 @@ def _offboarding(form: OffboardingFile) -> Offboarding:
         private=_private(form.private),
         health_words={"nb": _in_order(words.nb), "en": _in_order(words.en)},
         messages=form.limits.messages,
+        upkeep=_upkeep(form.upkeep) if form.upkeep else None,
+        scan=form.scan.obligation if form.scan else None,
     )
+
+
+def _upkeep(form: UpkeepForm) -> Upkeep:
+    ages = {Period.parse(each) for each in form.older_than}
+    return Upkeep(form.obligation, tuple(sorted(ages, key=lambda age: last_day(_SOME_DAY, age))))
 
 
 def _directory(form: DirectoryForm) -> Directory:

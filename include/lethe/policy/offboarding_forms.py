@@ -204,6 +204,19 @@ class OffboardingLimitsForm(Form):
     """Past it the privacy officer must approve too; 0: always."""
 
 
+class UpkeepForm(Form):
+    """A monthly reminder to each employee of old mail, by folder and age (R11)."""
+
+    obligation: Obligation
+    older_than: Annotated[list[PeriodText], Field(min_length=1)]
+
+
+class ScanForm(Form):
+    """A weekly look into new mail of employees for identity numbers and health words, which counts them (R12)."""
+
+    obligation: Obligation
+
+
 class OffboardingFile(Form):
     """offboarding.yaml: what happens to the mailbox of an employee who leaves (R10, R12)."""
 
@@ -220,6 +233,10 @@ class OffboardingFile(Form):
     private: PrivateForm
     sensitive: SensitiveForm
     limits: OffboardingLimitsForm
+    upkeep: UpkeepForm | None = None
+    """Left out: nobody is reminded."""
+    scan: ScanForm | None = None
+    """Left out: nobody's mail is looked into before they leave."""
 
 
 _LETTER = {"subject": "-", "text": "{contact}"}

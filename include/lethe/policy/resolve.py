@@ -46,7 +46,7 @@ from lethe.policy.format import (
 )
 from lethe.policy.free import check_free_tables, qualified
 from lethe.policy.kinds import many
-from lethe.policy.offboarding import Around, resolve_offboarding
+from lethe.policy.offboarding import Around, obligations_of, resolve_offboarding
 from lethe.policy.offboarding_forms import OffboardingFile
 from lethe.policy.problems import Problems, Spot, one_of
 from lethe.policy.reading import Tree
@@ -336,16 +336,17 @@ def _offboarding(sources: Sources, estate: Estate) -> Offboarding | None:
     head, tree = sources.organisation.form, sources.organisation.spot.tree
     obligations = None if tree.is_broken(("obligations",)) else tree.names("obligations")
     contact = head.contact if head else ""
-    return resolve_offboarding(source.form, source.spot, estate, Around(stores, obligations, contact))
+    is_told = head is None or head.privacy_officer in head.notify
+    return resolve_offboarding(source.form, source.spot, estate, Around(stores, obligations, contact, is_told))
 
 
 def _answered_by_mailboxes(source: Source[OffboardingFile] | None, obligations: Iterable[str]) -> Iterable[str]:
-    """The obligation that offboarding.yaml serves; any, where what it says cannot be read."""
+    """The obligations that offboarding.yaml serves; any, where what it says cannot be read."""
     if source is None:
         return ()
     if source.form is None or source.spot.tree.is_broken(("obligation",)):
         return obligations
-    return (source.form.obligation,)
+    return [obligation for _, obligation in obligations_of(source.form, source.spot)]
 
 
 def _check_known(name: str, known: Iterable[str], what: str, spot: Spot) -> None:

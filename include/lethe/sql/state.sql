@@ -217,6 +217,16 @@ CREATE TABLE IF NOT EXISTS lethe.handed (
     UNIQUE (departure, recipient, folder, ref)
 );
 
+-- Mailboxes of employees that were looked through, and what the privacy officer was not told yet of them, in numbers.
+CREATE TABLE IF NOT EXISTS lethe.looked (
+    employee         text NOT NULL,
+    what             text NOT NULL CHECK (what IN ('reminder', 'scan')),
+    until            timestamptz NOT NULL,
+    identity_numbers integer NOT NULL DEFAULT 0,
+    health_words     integer NOT NULL DEFAULT 0,
+    PRIMARY KEY (employee, what)
+);
+
 -- A person answers under the database role that signed in. Airflow's tasks hand on what a signed-in user of Airflow
 -- answered, and can say nothing else. Being a superuser makes nobody a privacy officer.
 CREATE OR REPLACE FUNCTION lethe.signed_in_as(wanted name) RETURNS boolean LANGUAGE sql STABLE AS $$
@@ -255,6 +265,7 @@ GRANT INSERT ON lethe.placed_hold, lethe.hold_target, lethe.hold_event TO lethe_
 GRANT UPDATE (in_force_at, lifted_at) ON lethe.hold_target TO lethe_worker, lethe_officer;
 GRANT INSERT ON lethe.policy, lethe.plan, lethe.run, lethe.finding, lethe.told, lethe.remembered, lethe.validation,
     lethe.canary, lethe.departure, lethe.departure_event, lethe.handed TO lethe_worker;
+GRANT INSERT, UPDATE, DELETE ON lethe.looked TO lethe_worker;
 GRANT UPDATE (made_at, outcome) ON lethe.plan TO lethe_worker;
 GRANT UPDATE (detail, gone_at) ON lethe.finding TO lethe_worker;
 GRANT UPDATE (at) ON lethe.told TO lethe_worker;

@@ -70,6 +70,7 @@ def _schemas(policy: Policy, store: Store) -> Iterator[Identifier]:
         if rule.dataset.store == store.name:
             yield from (Identifier(dataset.schema) for dataset in _here(policy, rule, store))
     yield from (Identifier(dataset.schema) for dataset in (*_measured(policy, store), *_asked(policy, store)))
+    yield from (Identifier(schema) for _, schema, _ in _looked_up(policy, store))
 
 
 def _here(policy: Policy, rule: Rule, store: Store) -> Iterator[Dataset]:
@@ -89,9 +90,25 @@ def _measured(policy: Policy, store: Store) -> Iterator[Dataset]:
     yield from (dataset for name in sorted(names) if (dataset := policy.datasets[name]).store == store.name)
 
 
+def _looked_up(policy: Policy, store: Store) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Columns that a departure looks up, with schema and table: employees, and who is a customer."""
+    if policy.offboarding is None:
+        return
+    where, customers = policy.offboarding.directory, policy.offboarding.hand_over.customers_in
+    if where.store == store.name:
+        columns = (where.number, where.mailbox, where.name, where.manager, where.language)
+        dates = (where.hired, where.last_day, where.status)
+        yield (*columns, *dates), where.schema, where.table
+    if customers is not None and (dataset := policy.datasets[customers[0]]).store == store.name:
+        yield (customers[1],), dataset.schema, dataset.table
+
+
 def _wanted(policy: Policy, store: Store) -> Iterator[tuple[Composable, Identifier]]:
     """Privileges and the tables they are needed on."""
     yield from ((SQL("SELECT"), table_name(dataset)) for dataset in _measured(policy, store))
+    for columns, schema, table in _looked_up(policy, store):
+        looked_at = SQL(", ").join(map(Identifier, sorted(set(columns))))
+        yield SQL("SELECT ({})").format(looked_at), Identifier(schema, table)
     for dataset in _asked(policy, store):
         yield SQL("SELECT"), table_name(dataset)
         yield SQL("UPDATE ({})").format(Identifier(dataset.key[0])), table_name(dataset)
@@ -103,8 +120,8 @@ def _wanted(policy: Policy, store: Store) -> Iterator[tuple[Composable, Identifi
         for dataset in _here(policy, rule, store):  # a row lock asks for UPDATE on some column
             yield SQL("UPDATE ({})").format(Identifier(dataset.key[0])), table_name(dataset)
         if isinstance(rule.action, Anonymise):
-            columns = SQL(", ").join(map(Identifier, sorted(rule.action.fields)))
-            yield SQL("UPDATE ({})").format(columns), table_name(rule.dataset)
+            changed = SQL(", ").join(map(Identifier, sorted(rule.action.fields)))
+            yield SQL("UPDATE ({})").format(changed), table_name(rule.dataset)
         else:
             yield from ((SQL("DELETE"), table_name(dataset)) for dataset in changed_by(rule))
         if rule.name in store.canaries:
