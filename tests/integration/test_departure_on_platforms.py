@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import multiprocessing
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -18,7 +22,7 @@ from lethe.deadlines import Period
 from lethe.offboarding.departures import Departure, Word
 from lethe.offboarding.desk import Desk
 from lethe.offboarding.directory import Directory
-from lethe.offboarding.platform import Mailbox, NoSuchMailbox
+from lethe.offboarding.platform import Mailbox, NoSuchMailbox, Platform
 from lethe.offboarding.sensitive import words_of
 from lethe.offboarding.upkeep import old, scan, total
 from lethe.policy import load
@@ -62,6 +66,7 @@ class Office:
     kari: Mailbox
     per: Mailbox
     directory: Database
+    state: Database
     departure: Departure
     now: datetime
 
@@ -88,12 +93,13 @@ def office(request: pytest.FixtureRequest, new_database: Callable[..., Database]
         kari, per, ola = bench.create(mail), bench.create(), bench.create()
         directory = new_database()
         directory.run(DIRECTORY.format(kari=kari, per=per, ola=ola, last_day=last_day))
-        state = stack.enter_context(closing(State(new_database(state=True).conninfo("lethe_worker"))))
+        register = new_database(state=True)
+        state = stack.enter_context(closing(State(register.conninfo("lethe_worker"))))
         where = policy.offboarding.directory
         connection = Connection(where.store, directory.conninfo("lethe_worker"))
         desk = Desk(policy, state, stack.enter_context(closing(Directory(connection, where))), bench.platform)
-        departure = Departure("", "1007", "1001", ("1002",), last_day, "nb")
-        yield Office(bench, desk, kari, per, directory, departure, now)
+        departure = Departure("d" * 32, "1007", "1001", ("1002",), last_day, "nb")
+        yield Office(bench, desk, kari, per, directory, register, departure, now)
 
 
 def test_what_is_the_work_s_goes_over_and_all_the_rest_goes(office: Office) -> None:
@@ -141,3 +147,73 @@ def test_who_stays_after_all_has_their_account_back_with_all_that_was_in_it(offi
     folders = office.bench.platform.folders(office.kari)
     assert sum(each.messages for each in folders) == len(HANDED) + len(KEPT)
     assert office.bench.replies(office.kari) is None
+
+
+# ------------------------------------------------------------ a worker that is killed
+
+
+class Mortal:
+    """A platform whose worker is killed with SIGKILL before or after its n-th call."""
+
+    def __init__(self, platform: Platform, at: int, after: bool) -> None:
+        self._platform, self._at, self._after, self._calls = platform, at, after, 0
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        method = getattr(self._platform, name)
+
+        def call(*given: object) -> object:
+            self._calls += 1
+            if self._calls == self._at and not self._after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            answer = method(*given)
+            if isinstance(answer, Iterator):
+                answer = list(answer)  # what is answered bit by bit was asked for, too
+            if self._calls == self._at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return answer
+
+        return call
+
+
+def work(office: Office, at: int, after: bool) -> bool:
+    """The whole departure in a process of its own, which dies at one call; whether it lived."""
+    process = multiprocessing.get_context("fork").Process(target=_work, args=(office, at, after))
+    process.start()
+    process.join(60)
+    assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
+    return process.exitcode == 0
+
+
+def _work(office: Office, at: int, after: bool) -> None:
+    policy, later = office.desk.policy, office.now + timedelta(days=61)
+    make = type(office.bench.platform)
+    with ExitStack() as stack:
+        state = stack.enter_context(closing(State(office.state.conninfo("lethe_worker"))))
+        platform = stack.enter_context(closing(make(office.bench.settings)))
+        connection = Connection("directory", office.directory.conninfo("lethe_worker"))
+        directory = stack.enter_context(closing(Directory(connection, policy.offboarding.directory)))
+        desk = Desk(policy, state, directory, Mortal(platform, at, after))
+        departure = replace(office, desk=desk).to_the_hand_over()
+        desk.delete(departure, later)
+        desk.verify(departure, later)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("part", range(8))
+def test_a_worker_that_is_killed_anywhere_is_followed_by_another_that_goes_on(
+    office: Office, part: int, after: bool
+) -> None:
+    """At every eighth call of all that a departure makes: nothing is lost, nothing twice, nothing deleted too soon."""
+    killed = 0
+    for at in range(part + 1, 400, 8):
+        if work(office, at, after):
+            break
+        killed += 1
+    assert killed
+    arrived = ((message, flags) for message, flags, _ in as_found(office.bench, office.per, INTO))
+    assert Counter(arrived) == Counter((each.message, each.flags) for each in HANDED)
+    assert office.bench.platform.left(office.kari) == ()
+    leaves = [json.loads(leaf) for (leaf,) in office.state.rows("SELECT leaf FROM lethe.outbox")]
+    events = Counter(leaf["event"] for leaf in leaves if leaf["kind"] == "departure")
+    assert events["deleted"] == 1
+    assert set(events.values()) == {1}
