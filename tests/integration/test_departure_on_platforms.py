@@ -116,7 +116,7 @@ def test_what_is_the_work_s_goes_over_and_all_the_rest_goes(office: Office) -> N
     assert {name: counts[name] for name in ("messages", "chosen", "private", "sensitive", "left")} == {
         "messages": 8, "chosen": 3, "private": 3, "sensitive": 1, "left": 1,
     }  # fmt: skip
-    arrived = ((message, flags) for message, flags, _ in as_found(bench, office.per, INTO))
+    arrived = ((message, flags) for message, flags, _ in as_found(bench, office.per, INTO).elements())
     assert Counter(arrived) == Counter((each.message, each.flags) for each in HANDED)
     later = office.now + timedelta(days=61)
     desk.delete(departure, later)
@@ -214,7 +214,7 @@ def test_a_worker_that_is_killed_is_followed_by_another_that_goes_on(office: Off
     """After a deed, before it is written down: nothing is lost, nothing twice, nothing deleted too soon."""
     assert not lives(office, method, at)
     assert lives(office, "no method", 0)
-    arrived = ((message, flags) for message, flags, _ in as_found(office.bench, office.per, INTO))
+    arrived = ((message, flags) for message, flags, _ in as_found(office.bench, office.per, INTO).elements())
     assert Counter(arrived) == Counter((each.message, each.flags) for each in HANDED)
     assert office.bench.platform.left(office.kari) == ()
     leaves = [json.loads(leaf) for (leaf,) in office.state.rows("SELECT leaf FROM lethe.outbox")]
