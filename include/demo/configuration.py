@@ -122,16 +122,6 @@ def folder_variables(home: Path) -> dict[str, str]:
     return {connection_variable("case-documents"): json.dumps(documents)}
 
 
-def mail_variables(home: Path, ports: Mapping[str, int], keys: Mapping[str, str]) -> dict[str, str]:
-    """Return where letters go, and the mail platform with its certificate authority."""
-    letters = {"from_email": "personal@tindheim.example", "disable_tls": True, "disable_ssl": True}
-    platform = f"https://127.0.0.1:{ports['mail']}"
-    extra = {"tenant": TENANT, "url": f"{platform}/v1.0", "authority": platform, "ca": str(home / "mail" / "ca.pem")}
-    smtp = {"conn_type": "smtp", "host": "127.0.0.1", "port": ports["letters"], "extra": letters}
-    mail = {"conn_type": "generic", "login": CLIENT, "password": keys["mail"], "extra": extra}
-    return {"AIRFLOW_CONN_SMTP_DEFAULT": json.dumps(smtp), connection_variable("mail"): json.dumps(mail)}
-
-
 def far_from(now: datetime) -> str:
     """Return a daily schedule half a day away: no sweep of the clock's comes between the demo's own."""
     return f"0 {(now.hour + 12) % 24} * * *"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import shutil
 import subprocess
 import sys
@@ -20,14 +19,12 @@ from pathlib import Path
 import httpx
 
 from demo import configuration
-from demo.certificates import certify
 from demo.configuration import DATABASE_ROLES, STORES, USERS, database_of
+from demo.mail import ACCOUNTS, PORTS, Mail
 from demo.postgres import ADMIN, Postgres
 from demo.processes import Service, stop
 from lethe import clock
 from lethe.evidence.keys import create_key
-from lethe.offboarding.graph import GraphPlatform
-from lethe.offboarding.graph_client import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 ORIGIN = "tindheim.example/lethe"
@@ -133,7 +130,7 @@ class Environment:
         with self._step("PostgreSQL"):
             running = (self.home / "ports.json").exists() and self.postgres().running()
             keep = ("postgres",) if running else ()
-            ports = configuration.ensure_ports(self.home / "ports.json", ("postgres", "api", "mail", "letters"), keep)
+            ports = configuration.ensure_ports(self.home / "ports.json", ("postgres", "api", *PORTS), keep)
             postgres = self._postgres_at(ports["postgres"])
             try:
                 postgres.start()
@@ -149,6 +146,7 @@ class Environment:
         postgres.ensure_database("airflow", "airflow")
         postgres.ensure_database("lethe_state", "lethe_owner", ("lethe_worker", "lethe_officer"))
         postgres.ensure_database("lethe_evidence", "lethe_owner", ("lethe_sealer",))
+        postgres.ensure_database(ACCOUNTS, "lethe_owner", ("lethe_worker",))
         for store in STORES:
             postgres.ensure_database(database_of(store), "lethe_owner", ("lethe_worker",))
 
@@ -171,7 +169,8 @@ class Environment:
         schedule = {"LETHE_SWEEP_AT": configuration.far_from(clock.now())}
         evidence = configuration.evidence_variables(self.home, ports, keys)
         stores = configuration.store_variables(ports, keys) | configuration.folder_variables(self.home)
-        variables = airflow | schedule | evidence | stores | configuration.mail_variables(self.home, ports, keys)
+        variables = airflow | schedule | evidence | stores | self.mail().variables()
+        variables["LETHE_POLICY"] = str(self._lay_policy())
         configuration.write_variables(self.home / "env", variables)
         officer = configuration.store_variables(ports, keys, "lethe_officer")
         only_state = {name: value for name, value in officer.items() if name.endswith("_STATE")}
@@ -180,32 +179,49 @@ class Environment:
         return variables
 
     def _start_mail(self) -> None:
-        with self._step("mail"):
-            certify(self.home / "mail")
+        mail = self.mail()
+        with self._step("Dovecot" if mail.is_real else "mail (a stand-in)"):
+            mail.prepare()
+            secret = {"LETHE_DEMO_MAIL_SECRET": self._secrets()["mail"], "PYTHONPATH": str(ROOT / "include")}
             for service in self._mail_services():
-                secret = {"LETHE_DEMO_MAIL_SECRET": self._secrets()["mail"], "PYTHONPATH": str(ROOT / "include")}
                 service.start(configuration.surroundings() | secret, ROOT)
+            mail.lay()
+        if not mail.is_real:
+            self._say("  no Dovecot here: a stand-in for Microsoft 365 takes its place (`make system` as root)")
 
     def lay_mail(self) -> None:
         """The mailboxes as they were at first, and no letter."""
-        shutil.rmtree(self.home / "letters", ignore_errors=True)
         stop(self._mail_services())
         self._start_mail()
 
-    def mail(self) -> GraphPlatform:
-        """Return the demo's mail platform, as Lethe reaches it."""
-        known = json.loads(self.variables()[configuration.connection_variable("mail")])
-        return GraphPlatform(Settings(client=known["login"], secret=known["password"], **known["extra"]))
+    def mail(self) -> Mail:
+        """Return the demo's mail servers, running or not."""
+        ports, keys = configuration.read_ports(self.home / "ports.json"), self._secrets()
+
+        def accounts(role: str) -> str:
+            return self._postgres_at(ports["postgres"]).conninfo(ACCOUNTS, role, keys[f"database:{role}"])
+
+        return Mail(self.home, ports, keys["mail"], accounts)
+
+    @property
+    def policy(self) -> Path:
+        """The policy that is carried out: the shipped one, or a copy that names the mail platform that is there."""
+        return Path(self.variables()["LETHE_POLICY"])
+
+    def _lay_policy(self) -> Path:
+        shipped, copy = ROOT / "include" / "policy", self.home / "policy"
+        mail = self.mail()
+        if not mail.is_real:
+            return shipped
+        shutil.copytree(shipped, copy, dirs_exist_ok=True)
+        text = (shipped / "offboarding.yaml").read_text("utf-8")
+        (copy / "offboarding.yaml").write_text(text.replace("kind: graph", f"kind: {mail.kind}"), "utf-8")
+        return copy
 
     def _mail_services(self) -> list[Service]:
-        ports = configuration.read_ports(self.home / "ports.json")
-        letters = ("-n", "-l", f"127.0.0.1:{ports.get('letters')}", "-c", "aiosmtpd.handlers.Mailbox")
-        return [
-            self._service(
-                "mail", sys.executable, "-m", "demo.microsoft365", str(self.home / "mail"), str(ports.get("mail"))
-            ),
-            self._service("letters", sys.executable, "-m", "aiosmtpd", *letters, str(self.home / "letters")),
-        ]
+        if not set(PORTS) <= configuration.read_ports(self.home / "ports.json").keys():
+            return [self._service(name) for name in ("mail", "letters")]
+        return [self._service(name, *command) for name, command in self.mail().commands.items()]
 
     def _prepare_metadata(self, variables: dict[str, str]) -> None:
         # Migrating and syncing roles take seconds even when there is nothing to do; the lock file says when there is.

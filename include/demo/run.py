@@ -23,7 +23,6 @@ from lethe.run import Lethe
 SWEEP, ANONYMISE = "retention_sweep", "anonymize_ex_customers"
 CARRY_OUT = (SWEEP, ANONYMISE)
 APPROVE, SEAL, VERIFY = "approve_plans", "seal_evidence", "verify_no_expired_data"
-POLICY = ROOT / "include" / "policy"
 VERIFIER = "include/lethe/evidence/verify_bundle.py"
 CONFIRMED = ("form-messages-when-handled", "access-log")
 PATIENCE = 300.0
@@ -56,7 +55,7 @@ class Demo:
     def lay(self) -> dict[str, str]:
         """Build the estate anew; the administrator's addresses by store."""
         self.environment.lay_mail()
-        return estate_setup.lay(self._address, POLICY, self.environment.home)
+        return estate_setup.lay(self._address, self.environment.policy, self.environment.home)
 
     def lay_for_looking(self, *, anew: bool) -> None:
         """Build the estate unless there is one; with `anew`, also when there is one that was swept."""
@@ -103,7 +102,7 @@ class Demo:
 
     def _confirm(self) -> None:
         variables = self.environment.officer_variables()
-        with Lethe.open(POLICY, address_in(variables), variables) as lethe:
+        with Lethe.open(self.environment.policy, address_in(variables), variables) as lethe:
             for rule in CONFIRMED:
                 lethe.confirm(rule)
         self._say(
@@ -163,8 +162,8 @@ class Demo:
             admin.unpause(departure.DAG)
             run = departure.start(hr, estate_setup.last_day().isoformat())
             state = departure.to_the_hand_over(hr, manager, run, PATIENCE)
-        with closing(self.environment.mail()) as platform:
-            wrong = list(departure.wrong(platform, self.environment.home / "letters"))
+        with closing(self.environment.mail().platform()) as platform:
+            wrong = list(departure.wrong(platform, self.environment.mail().letters))
         if state != "success" or wrong:
             raise DemoFailed("\n".join([f"the hand-over of {departure.DAG} ended with {state}", *wrong]))
 
@@ -237,7 +236,7 @@ class Demo:
     @contextmanager
     def _worker(self) -> Iterator[Lethe]:
         variables = self.environment.variables()
-        with Lethe.open(POLICY, address_in(variables), variables) as lethe:
+        with Lethe.open(self.environment.policy, address_in(variables), variables) as lethe:
             yield lethe
 
     def _address(self, store: str) -> str:

@@ -18,12 +18,13 @@ from jsonschema import Draft202012Validator
 from demo.airflow_client import AirflowClient, AirflowRefused
 from demo.configuration import STORES
 from demo.environment import ORIGIN, ROOT, Environment
-from demo.run import ANONYMISE, APPROVE, CARRY_OUT, CONFIRMED, POLICY, SEAL, SWEEP, VERIFY, Demo
+from demo.run import ANONYMISE, APPROVE, CARRY_OUT, CONFIRMED, SEAL, SWEEP, VERIFY, Demo
 from demo.truth import Estate
 from lethe.evidence.leaf import schema
 from lethe.model import Anonymise
 from lethe.policy import load
 
+POLICY = ROOT / "include" / "policy"
 pytestmark = pytest.mark.timeout(900)  # the whole environment is started first, while another worker runs other tests
 FREE_OF_PEOPLE = ("agents", "call_statistics")
 
