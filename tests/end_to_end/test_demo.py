@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from jsonschema import Draft202012Validator
 
+from demo import departure, estate_setup
 from demo.airflow_client import AirflowClient, AirflowRefused
 from demo.configuration import STORES
 from demo.environment import ORIGIN, ROOT, Environment
@@ -340,3 +341,39 @@ def test_a_run_that_finds_nothing_of_its_own_approved_ends_well_and_writes_nothi
             assert {task for task, state in ended.items() if state == "success"} == always
             assert set(ended.values()) == {"success", "skipped"}
     assert rows_of("lethe_state", count) == before
+
+
+def test_a_departure_came_to_the_hand_over_and_its_deletion_waits(demo: Demo, rows_of: Callable) -> None:
+    with demo.client("platform") as platform:
+        (run,) = platform.runs(departure.DAG)
+        states = {task["task_id"]: task["state"] for task in platform.tasks(departure.DAG, run["dag_run_id"])}
+    assert states["hand_over"] == "success"
+    assert states["deletion_due"] == "deferred"
+    assert (states["ask_officer"], states["allow"], states["delete"]) == ("skipped", "skipped", None)
+    events = [leaf for leaf in leaves(rows_of) if leaf["kind"] == "departure"]
+    names = [leaf["event"] for leaf in events]
+    assert len(names) == len(set(names))
+    assert set(names) >= {"opened", "noticed", "answered", "closed", "chosen", "approved", "handed-over"}
+    roles = {leaf["event"]: leaf["role"] for leaf in events if leaf["role"]}
+    assert roles["opened"] == roles["answered"] == "HR"
+    assert roles["approved"] == "Manager"
+
+
+def test_nobody_starts_a_second_departure_of_the_same_employee(demo: Demo) -> None:
+    with demo.client("hr") as hr, demo.client("platform") as platform:
+        run = departure.start(hr, estate_setup.last_day().isoformat())
+        assert platform.wait(departure.DAG, run, seconds=120) == "failed"
+        log = platform.log(departure.DAG, run, "enter")
+    assert "found a departure of this employee that is open, expected none" in log
+
+
+def test_what_airflow_keeps_of_a_departure_names_nobody(demo: Demo, home: Path, rows_of: Callable) -> None:
+    """Neither logs, XCom nor the runs' conf; the names of folders stand in the question to the manager alone."""
+    kept = [path.read_text() for path in (home / "logs" / "tasks" / f"dag_id={departure.DAG}").rglob("*.log")]
+    assert len(kept) > 10
+    for asked in ("SELECT value::text FROM xcom", "SELECT conf::text FROM dag_run"):
+        found = rows_of("airflow", f"{asked} WHERE dag_id = '{departure.DAG}'")
+        assert found
+        kept += [str(value) for (value,) in found]
+    words = ("Nordmo", "nordmo", "Storvik", "Blåfjell", "@tindheim.example", "Overlevering", "Rutiner", "TD-20417")
+    assert [word for word in words if any(word in text for text in kept)] == []
