@@ -17,9 +17,10 @@ Started by HR, with numbers of the directory; names are looked up there. Nothing
 and the manager. After the last day, **close** blocks sign-in, ends sessions and sets the automatic reply. When the
 notice is over, or HR says under **answer** that the employee has answered, **choose** picks by the policy
 (`offboarding.yaml`); private and sensitive mail is out. **ask_manager**, and past the policy's limit **ask_officer**,
-approve numbers and folders, never the one who started the run. **hand_over** copies and reads back. When the reply
-and the time after the hand-over are over, **delete** deletes the account and **verify** looks again. HR confirms
-under **page** and **phone** what no program can do.
+approve numbers and folders, never the one who started the run. **hand_over** copies and reads back; messages that are
+gone meanwhile, or that the recipient's mailbox refuses, are the privacy officer's to accept under **ask_exceptions**.
+**conclude** writes down that all is handed over. When the reply and the time after that are over, **delete** deletes
+the account and **verify** looks again. HR confirms under **page** and **phone** what no program can do.
 
 **Waiting** takes no worker. Each wait looks hourly whether the employee stays after all: then the account is given
 back, and the rest of the run is skipped. Enter that in the directory. A question that is still open then ends when HR
@@ -112,6 +113,13 @@ if policy().offboarding is not None:
             departure, officer.output, "officer-approved", offboard.OFFICER
         )
         handed = offboard.hand_over.override(trigger_rule="none_failed_min_one_success")(departure)
+        exceptions = offboard.Ask(
+            task_id="ask_exceptions", departure=departure, event="exceptions-accepted", role=offboard.OFFICER, **asking
+        )
+        accepted = offboard.say.override(task_id="accept")(
+            departure, exceptions.output, "exceptions-accepted", offboard.OFFICER
+        )
+        concluded = offboard.conclude.override(trigger_rule="none_failed_min_one_success")(departure)
         later = offboard.Wait(task_id="deletion_due", departure=departure, until="deletion")
         deleted, verified = offboard.delete(departure), offboard.verify(departure)
         ended = offboard.end(departure)
@@ -119,7 +127,8 @@ if policy().offboarding is not None:
         said = offboard.say.override(task_id="answered")(departure, answer.output, "answered", offboard.HR)
         [said, closed] >> heard >> may_choose
         told >> left >> closed >> noticed >> may_choose >> chosen >> manager >> approved >> officer
-        [chosen, approved, allowed] >> handed >> later >> deleted >> verified >> ended
+        [chosen, approved, allowed] >> handed >> exceptions >> accepted
+        [handed, accepted] >> concluded >> later >> deleted >> verified >> ended
         for name, event, words in (
             ("page", "page-taken-down", "Are name and title of the employee taken off the web pages?"),
             ("phone", "phone-cleared", "Are the call lists on the employee's phone deleted?"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable
 
@@ -31,18 +30,6 @@ if found is not None and found.scan is not None:
         schedule=CronTriggerTimetable(
             os.environ.get("LETHE_SCAN_AT", "0 3 * * 0"), timezone=policy().organisation.zone.key
         ),
-        catchup=False,
-        max_active_runs=1,
-        tags=["lethe", "mail", "R12"],
-        access_control={
-            "Platform": {"DAGs": {"can_read", "can_edit"}, "DAG Runs": {"can_create", "can_read"}},
-            "PrivacyOfficer": {"DAGs": {"can_read"}, "DAG Runs": {"can_read"}},
-        },
-        default_args={
-            "owner": "platform-team",
-            "retries": 3,
-            "retry_delay": timedelta(minutes=10),
-            "execution_timeout": timedelta(hours=24),
-        },
+        **upkeep.settings(found.scan),
     ):
         upkeep.scan()

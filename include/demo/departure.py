@@ -44,7 +44,7 @@ def to_the_hand_over(hr: AirflowClient, manager: AirflowClient, run: str, second
     for name in ("page", "phone"):
         hr.answer(_asked(hr, run, name, seconds), "Done")
     deadline = time.monotonic() + seconds
-    while (state := _state(hr, run, "hand_over")) not in ("success", "failed", "upstream_failed", "skipped"):
+    while (state := _state(hr, run, "conclude")) not in ("success", "failed", "upstream_failed", "skipped"):
         if time.monotonic() > deadline:
             return f"not there after {seconds:.0f} s ({state})"
         time.sleep(0.5)

@@ -20,7 +20,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from lethe import clock
 from lethe.offboarding import letters
 from lethe.offboarding.departures import Departure, Event, Word
-from lethe.offboarding.desk import Desk
+from lethe.offboarding.desk import Desk, Exceptions
 from lethe_airflow.approval import APPROVE, REJECT, Answered
 from lethe_airflow.mail import desk_at_work, send
 from lethe_airflow.roles import POOL
@@ -139,6 +139,9 @@ class Ask(HITLOperator):
             return None
         if self.words:
             return self.words, "Say so when it is done."
+        if self.event == "exceptions-accepted":
+            found = desk.exceptions(departure.id)
+            return ("Go on without some messages?", _EXCEPTIONS.format_map(found)) if found.total() else None
         counts = desk.state.departures.counts(departure.id, "chosen")
         return f"May {counts.get('chosen', 0)} messages be handed over?", _proposal(counts, desk.proposal(departure.id))
 
@@ -163,6 +166,9 @@ class Ask(HITLOperator):
         return Answered(approved=answer["chosen_options"] != [REJECT], user=str(user.get("id")))
 
 
+_EXCEPTIONS = """{gone} chosen messages are not in the mailbox any more, and {refused} were refused by the recipient's.
+
+Approve: the rest counts as handed over, and all is deleted in its time. Reject: nothing is deleted."""
 _LEFT = {"private": "private", "sensitive": "with identity numbers or health words", "left": "that nothing speaks for"}
 
 
@@ -185,9 +191,24 @@ def say(departure: str, answered: Answered, event: Event, role: str) -> None:
 
 @task(pool=POOL)
 def hand_over(departure: str) -> dict[str, int]:
-    """Hand over what was chosen, and read it back; goes on where an earlier try stopped."""
+    """Hand over what was chosen, and read it back; goes on where an earlier try stopped.
+
+    What cannot be handed over is the privacy officer's to accept, who is asked next.
+    """
     with desk_at_work() as desk:
-        return dict(desk.hand_over(departure, clock.now(), lambda count: log.info("%d messages", count)))
+        try:
+            counts = desk.hand_over(departure, clock.now(), lambda count: log.info("%d messages", count))
+        except Exceptions as why:
+            log.warning("%s", why)
+            counts = desk.exceptions(departure)
+    return dict(counts)
+
+
+@task(pool=POOL)
+def conclude(departure: str) -> dict[str, int]:
+    """Write down that all is handed over that can be; from now on the time to the deletion runs."""
+    with desk_at_work() as desk:
+        return dict(desk.hand_over(departure, clock.now()))
 
 
 @task(pool=POOL)

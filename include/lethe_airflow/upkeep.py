@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
 
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowException
@@ -20,6 +22,25 @@ from lethe_airflow.mail import desk_at_work, send
 from lethe_airflow.roles import POOL
 
 log = logging.getLogger("lethe")
+
+
+def settings(obligation: str) -> dict[str, Any]:
+    """What both DAGs are set to."""
+    return {
+        "catchup": False,
+        "max_active_runs": 1,
+        "tags": ["lethe", "mail", obligation],
+        "access_control": {
+            "Platform": {"DAGs": {"can_read", "can_edit"}, "DAG Runs": {"can_create", "can_read"}},
+            "PrivacyOfficer": {"DAGs": {"can_read"}, "DAG Runs": {"can_read"}},
+        },
+        "default_args": {
+            "owner": "platform-team",
+            "retries": 3,
+            "retry_delay": timedelta(minutes=10),
+            "execution_timeout": timedelta(hours=24),
+        },
+    }
 
 
 @task(pool=POOL)

@@ -14,7 +14,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, TaskDeferred
 
 from lethe.offboarding.departures import Withdrawn
-from lethe.offboarding.desk import Desk
+from lethe.offboarding.desk import Desk, Exceptions
 from lethe.offboarding.directory import Directory
 from lethe.offboarding.memory import MemoryPlatform
 from lethe.offboarding.platform import Mailbox
@@ -196,6 +196,8 @@ def test_a_departure_goes_its_way(dag, desk: Desk, letters: list, clock) -> None
     assert asked(desk, manager) is None
     assert asked(desk, task(dag, "ask_officer", departure)) is None
     assert offboard.hand_over.function(departure) == {"confirmed": 2}
+    assert asked(desk, task(dag, "ask_exceptions", departure)) is None
+    assert offboard.conclude.function(departure) == {"confirmed": 2}
     wait = task(dag, "deletion_due", departure)
     with pytest.raises(TaskDeferred):
         wait.execute({})
@@ -229,6 +231,29 @@ def chosen(desk: Desk, letters: list, clock) -> str:
 def test_who_started_it_does_not_approve_it(dag, chosen: str, name: str) -> None:
     with pytest.raises(AirflowException, match="expected somebody else's"):
         answered(task(dag, name, chosen), "hilde")
+
+
+def test_what_cannot_be_handed_over_is_the_officer_s_to_accept(dag, desk: Desk, chosen: str) -> None:
+    """And nothing of it fails: the run waits, and goes on when it is accepted."""
+    accept = task(dag, "ask_exceptions", chosen)
+    assert asked(desk, accept) is None
+    box = desk.platform.accounts[KARI].folders["Overlevering",]
+    box.pop(next(iter(box)))
+    offboard.say.function(chosen, answered(task(dag, "ask_manager", chosen), "mona"), "approved", offboard.MANAGER)
+    assert offboard.hand_over.function(chosen) == {"gone": 1, "refused": 0}
+    subject, body = asked(desk, accept)
+    assert subject == "Go on without some messages?"
+    assert body.startswith("1 chosen messages are not in the mailbox any more, and 0 were refused")
+    with pytest.raises(Exceptions, match="1 messages are not in the mailbox any more"):
+        offboard.conclude.function(chosen)
+    assert not desk.state.departures.find(chosen).has("handed-over")
+    offboard.say.function(chosen, answered(accept, "odd"), "exceptions-accepted", offboard.OFFICER)
+    assert offboard.conclude.function(chosen) == {"confirmed": 1, "gone": 1}
+    assert asked(desk, accept) is None
+    assert accept.assigned_users == [{"id": "role:PrivacyOfficer", "name": "PrivacyOfficer"}]
+    concluded = dag.get_task("conclude")
+    assert concluded.upstream_task_ids >= {"hand_over", "accept"}
+    assert dag.get_task("deletion_due").upstream_task_ids >= {"conclude"}
 
 
 def test_past_the_limit_the_officer_is_asked_too(dag, desk: Desk, chosen: str, monkeypatch) -> None:

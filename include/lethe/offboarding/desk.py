@@ -41,6 +41,10 @@ class TooEarly(DepartureError):
     """What the step waits for has not come yet."""
 
 
+class Exceptions(DepartureError):
+    """Messages that were chosen and cannot be handed over: a person must accept that before anything is deleted."""
+
+
 class Held(DepartureError):
     """A legal hold is on the employee: nothing is deleted."""
 
@@ -239,7 +243,7 @@ class Desk:
     def hand_over(
         self, departure: str, now: datetime, progress: Callable[[int], None] = lambda _: None
     ) -> Counter[str]:
-        """Hand over what was chosen, once it is approved; DepartureError while a message needs a person's look."""
+        """Hand over what was chosen, once it is approved; Exceptions while a message needs a person's word."""
         found, people = self.standing(departure, now)
         self._require(found, "approved", "the manager has not approved what is handed over")
         if self.needs_officer(found.id):
@@ -249,12 +253,17 @@ class Desk:
             handed = self.state.departures.handed(found.id, recipient.number)
             counts += hand_over(self.platform, handed, _route(people.employee, recipient), progress)
         if (counts["gone"] or counts["refused"]) and not found.has("exceptions-accepted"):
-            raise DepartureError(
+            raise Exceptions(
                 f"departure {found.id[:12]}: {counts['gone']} messages are not in the mailbox any more and "
                 f"{counts['refused']} were refused by the recipient's; nothing is deleted until a person accepts that"
             )
         self.state.departures.happened(found.id, "handed-over", now, counts, root=self._root(found))
         return counts
+
+    def exceptions(self, departure: str) -> Counter[str]:
+        """How many chosen messages are gone from the mailbox, and how many the recipient's refused."""
+        counts = self._counts(self.state.departures.find(departure))
+        return Counter({name: counts[name] for name in ("gone", "refused")})
 
     def _root(self, departure: Departure) -> str:
         """One root over the nonced digests of all that was confirmed."""

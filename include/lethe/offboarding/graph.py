@@ -43,6 +43,8 @@ EXPORTED = 20
 """Items that Exchange exports at once, at most."""
 PAGE, REFS = 100, 1000
 """Messages of a page, and of one that has their numbers only."""
+SIZE = 1_000_000
+"""Bytes that a message is taken for whose size is not told: few of them are held in memory at once."""
 PASSES = 6
 """How often a folder is looked through until it was the same twice: pages shift while it changes."""
 _WELL_KNOWN: dict[str, Role] = {
@@ -192,7 +194,7 @@ class GraphPlatform:
             return
         user = self._user(mailbox)
         wanted = dict.fromkeys(self._messages(user, where))
-        sizes = self._sizes(mailbox, where)
+        sizes = self._sizes(mailbox, where) if self._fidelity == "full" else {}
         pages = self._client.pages(
             "users", user, "mailFolders", where, "messages", select=_SHOWN, orderby="receivedDateTime", top=PAGE
         )
@@ -248,7 +250,7 @@ class GraphPlatform:
         }
         said = {name for name, is_set in flags.items() if is_set} | set(found["categories"])
         received = datetime.fromisoformat(found["receivedDateTime"])
-        return Envelope(Ref(found["id"]), header, sizes.get(found["id"], 0), received, frozenset(said))
+        return Envelope(Ref(found["id"]), header, sizes.get(found["id"], SIZE), received, frozenset(said))
 
     def read(self, mailbox: Mailbox, folder: tuple[str, ...], ref: Ref) -> bytes:
         """As Platform has it."""

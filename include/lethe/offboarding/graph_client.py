@@ -72,10 +72,10 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    def get(self, *path: str, missing: Any = None, **query: str | int) -> Any:
-        """What Graph has there; `missing` where it has nothing. A leading $ of options is put before their names."""
+    def get(self, *path: str, **query: str | int) -> Any:
+        """What Graph has there, None where it has nothing. The $ of options is put before their names."""
         answer = self._ask("GET", self._url(path), params=_options(query))
-        return missing if answer.status_code == httpx.codes.NOT_FOUND else _body(answer)
+        return None if answer.status_code == httpx.codes.NOT_FOUND else _body(answer)
 
     def pages(self, *path: str, **query: str | int) -> Iterator[list[Any]]:
         """A collection page by page; nothing where it is not there."""
@@ -121,9 +121,9 @@ class Client:
         """Delete what is there; whether there was anything."""
         return self._was_there(self._ask("DELETE", self._url(path)))
 
-    def act(self, *path: str, repeatable: bool = True, **parameters: Any) -> Any:
-        """What an action answers, None where what it acts on is not there; `repeatable`: done twice is done once."""
-        answer = self._ask("POST", self._url(path), json=parameters or None, repeatable=repeatable)
+    def act(self, *path: str, **parameters: Any) -> Any:
+        """What an action answers that can be done again, None where what it acts on is not there."""
+        answer = self._ask("POST", self._url(path), json=parameters or None)
         return None if answer.status_code == httpx.codes.NOT_FOUND else _body(answer) or {}
 
     def add(self, *path: str, what: Mapping[str, Any] | None = None, mime: bytes | None = None) -> httpx.Response:
@@ -173,9 +173,9 @@ class Client:
                     return self._sound(answer, signed=signed)
             pause = _pause(answer, number)
             if waited + pause > PATIENCE or number == TRIES - 1:
+                status = "nothing" if answer is None else answer.status_code
                 raise lost or StoreUnreachable(
-                    f"mail: Microsoft Graph answers {answer.status_code if answer else 'nothing'} and asks to wait; "
-                    "try again later"
+                    f"mail: Microsoft Graph answers {status} and asks to wait; try again later"
                 )
             sleep(pause)
             waited += pause
