@@ -19,7 +19,7 @@ from uuid import uuid4
 import imapclient
 from psycopg.conninfo import conninfo_to_dict
 
-from demo.dovecot import MAILBOX, Server
+from demo.dovecot import MAILBOX, Server, is_there
 from lethe.offboarding.dovecot import DovecotPlatform
 from lethe.offboarding.platform import Mailbox
 from mailboxes import Given
@@ -152,7 +152,7 @@ def _wait_for(port: int, log: Path) -> None:
 @contextmanager
 def dovecot(database: Database, more: str = "", lazy_expunge: str = "") -> Iterator[Dovecot]:
     """A Dovecot over the user database; skipped, loudly, where there is none."""
-    need("dovecot", "mailboxes over IMAP")
+    need("dovecot", "mailboxes over IMAP", is_usable=is_there)
     database.run(MAILBOX)
     with tempfile.TemporaryDirectory(prefix="dv-") as made:
         home = Path(made)

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
@@ -59,11 +59,13 @@ def as_uri(conninfo: str) -> str:
     })  # fmt: skip
 
 
-def need(program: str, untested: str) -> None:
+def need(program: str, untested: str, *, is_usable: Callable[[], bool] = lambda: True) -> None:
     """Skip where a program is missing, saying what is not tested; fail in continuous integration, which has it."""
-    if shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin") is None:
+    found = shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin") is not None
+    if not found or not is_usable():
         give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        give_up(f"NOT TESTED: the program {program} is missing, and with it {untested}; `make system`, as root")
+        what = "cannot be used" if found else "is missing"
+        give_up(f"NOT TESTED: the program {program} {what}, and with it {untested}; `make system`, as root")
 
 
 NOBODY = 65534

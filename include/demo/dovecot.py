@@ -10,7 +10,9 @@ import grp
 import os
 import pwd
 import shutil
+import subprocess
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from demo.certificates import certify
@@ -197,6 +199,10 @@ def program() -> str:
     return shutil.which("dovecot") or "/usr/sbin/dovecot"
 
 
+@cache
 def is_there() -> bool:
-    """Whether Dovecot is installed, with all that is needed of it."""
-    return Path(program()).exists() and all((MODULES / each).exists() for each in NEEDED)
+    """Whether a Dovecot that is configured so is installed, with all that is needed of it."""
+    if not Path(program()).exists() or not all((MODULES / each).exists() for each in NEEDED):
+        return False
+    version = subprocess.run([program(), "--version"], capture_output=True, text=True, check=False).stdout
+    return version.startswith("2.3.")  # 2.4 reads another configuration

@@ -28,7 +28,7 @@ ACCOUNTS = "demo_mail"
 PORTS = ("mail", "letters", "lmtp", "doveadm")
 LONGEST = 60
 """Letters of a directory that Dovecot's sockets can lie below."""
-WORKER, OWNER = "lethe_worker", "lethe_owner"
+WORKER = "lethe_worker"
 
 Address = Callable[[str], str]
 """A database's address for a role."""

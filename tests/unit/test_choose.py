@@ -17,7 +17,6 @@ from lethe.offboarding.choose import FOR, PRIVATE, Choice, Selection, Verdict, W
 from lethe.offboarding.header import LARGEST
 from lethe.offboarding.platform import Envelope, Folder, Mailbox, Ref, Role
 from lethe.offboarding.rules import HandOver, Private
-from lethe.offboarding.tally import tally
 from lethe.policy import load
 from mail_cases import (
     CASE,
@@ -228,31 +227,6 @@ def test_encoded_words_of_anything_never_raise(text: str, charset: str) -> None:
     list(addressed(text))
     list(mentioned(text))
     Listed.of([text, f"{text}@kunde.example", f"a@{text}"])
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(headers, paths, roles), max_size=12))
-def test_verdicts_partition_the_messages_and_the_tally_counts_each_once(messages) -> None:
-    choices = [judged(header, path, role=role) for header, path, role in messages]
-    counted = tally(choices)
-    assert counted.of(Verdict.HAND_OVER) + counted.of(Verdict.LEAVE) == len(choices)
-    assert counted.of(Verdict.HAND_OVER) == sum(each.verdict is Verdict.HAND_OVER for each in choices)
-    assert counted.because(PRIVATE) == sum(bool(each.reasons & PRIVATE) for each in choices)
-
-
-# ---------------------------------------------------------------- the tally
-
-
-def test_the_tally_tells_neither_what_is_private_nor_where_it_lies() -> None:
-    divorce, work = ("Skilsmisse",), ("Saker",)
-    counted = tally([
-        judged(CASE, work), judged(CASE, work), judged(NEUTRAL, work),
-        judged(b"From: a@forbundet.example\r\n" + CASE, work), judged(b"From: lege@bedriftshelsa.example", work),
-        judged(NEUTRAL, divorce), judged(b"Subject: privat", ("Privat",)),
-    ])  # fmt: skip
-    assert counted.counts == {work: {Why.CASE: 2, NONE: 1, PRIVATE: 2}, (): {NONE: 1, PRIVATE: 1}}
-    assert (counted.of(Verdict.HAND_OVER), counted.of(Verdict.LEAVE)) == (2, 5)
-    assert (counted.because(Why.CASE), counted.because(PRIVATE), counted.because(NONE)) == (2, 3, 2)
 
 
 def test_a_large_header_is_one_that_nobody_writes() -> None:
