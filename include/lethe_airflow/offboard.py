@@ -22,6 +22,7 @@ from lethe.offboarding import letters
 from lethe.offboarding.departures import Departure, Event, Word
 from lethe.offboarding.desk import Desk, Exceptions
 from lethe_airflow.approval import APPROVE, REJECT, Answered
+from lethe_airflow.letters import tell
 from lethe_airflow.mail import desk_at_work, send
 from lethe_airflow.roles import POOL
 
@@ -220,13 +221,22 @@ def delete(departure: str) -> None:
 
 @task(pool=POOL)
 def verify(departure: str) -> dict[str, int]:
-    """Look again, by other means, and tell the manager."""
+    """Look again, by other means, and tell HR, where the policy has a way to its role, and the manager."""
     with desk_at_work() as desk:
         counts = desk.verify(departure, clock.now())
-        _, people = desk.standing(departure, clock.now())
+        found, people = desk.standing(departure, clock.now())
+        _tell_hr(desk, found, counts["confirmed"])
         for letter in letters.ended(people, counts["confirmed"], desk.policy):
             send(letter)
     return dict(counts)
+
+
+def _tell_hr(desk: Desk, departure: Departure, confirmed: int) -> None:
+    role, organisation = desk.hr, desk.policy.organisation
+    if role is not None and role in organisation.notify:
+        failed = tell(desk.policy, role, *letters.to_hr(departure, confirmed, organisation.languages[0]))
+        if failed:
+            raise AirflowException(f"{role} was not told by {', '.join(failed)}; see Airflow's connections")
 
 
 @task

@@ -233,6 +233,25 @@ def test_who_started_it_does_not_approve_it(dag, chosen: str, name: str) -> None
         answered(task(dag, name, chosen), "hilde")
 
 
+def test_hr_is_told_in_the_end_by_the_role_that_answers_for_the_directory(
+    desk: Desk, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+    monkeypatch.setattr(offboard, "tell", lambda policy, role, *words: told.append((role, *words)) or [])
+    offboard._tell_hr(desk, desk.state.departures.find(chosen), 7)
+    assert told == [], "the shipped policy has no way to the role: HR sees the run's end"
+    organisation = replace(desk.policy.organisation, notify={"hr-manager": ("hr@tindheim.example",)})
+    with_hr = replace(desk, policy=replace(desk.policy, organisation=organisation))
+    offboard._tell_hr(with_hr, desk.state.departures.find(chosen), 7)
+    ((role, subject, text),) = told
+    assert (role, subject) == ("hr-manager", "E-postkassen til ansatt 1007 er slettet")
+    assert "7 meldinger" in text
+    assert "Kari" not in text
+    monkeypatch.setattr(offboard, "tell", lambda *_: ["mail"])
+    with pytest.raises(AirflowException, match="hr-manager was not told by mail"):
+        offboard._tell_hr(with_hr, desk.state.departures.find(chosen), 7)
+
+
 def test_what_cannot_be_handed_over_is_the_officer_s_to_accept(dag, desk: Desk, chosen: str) -> None:
     """And nothing of it fails: the run waits, and goes on when it is accepted."""
     accept = task(dag, "ask_exceptions", chosen)

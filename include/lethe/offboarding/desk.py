@@ -311,17 +311,26 @@ class Desk:
 
     def is_held(self, departure: Departure) -> bool:
         """Whether a hold in force is on the employee's row of the directory, or on all of it."""
+        return any(
+            target.dataset in self._directory_datasets() and target.key in (departure.employee, ALL)
+            for hold in self.state.holds.holds()
+            for target in hold.targets
+        )
+
+    def _directory_datasets(self) -> set[str]:
         where = self.rules.directory
-        datasets = {
+        return {
             name
             for name, each in self.policy.datasets.items()
             if (each.store, each.schema, each.table) == (where.store, where.schema, where.table)
         }
-        return any(
-            target.dataset in datasets and target.key in (departure.employee, ALL)
-            for hold in self.state.holds.holds()
-            for target in hold.targets
-        )
+
+    @property
+    def hr(self) -> str | None:
+        """The role that answers for the directory; None where the policy has no dataset over it."""
+        for name in sorted(self._directory_datasets()):
+            return self.policy.activities[self.policy.datasets[name].activity].responsible
+        return None
 
     def verify(self, departure: str, now: datetime) -> Counter[str]:
         """Look again, by other means: the account is gone. `there` counts what is still where it was handed over to."""

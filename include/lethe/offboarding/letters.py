@@ -54,6 +54,11 @@ def ended(people: People, confirmed: int, policy: Policy) -> tuple[Letter, ...]:
     return (_letter(f"ended.{people.manager.lang}.txt", people.manager.mailbox, words),)
 
 
+def to_hr(departure: Departure, confirmed: int, lang: str) -> tuple[str, str]:
+    """Subject and text of what HR is told in the end, by the employee's number."""
+    return _written(f"hr.{lang}.txt", {"number": departure.employee, "confirmed": confirmed})
+
+
 _AGES = {"nb": "{folder}: {number} eldre enn {age}", "en": "{folder}: {number} older than {age}"}
 _FOUND = {
     "nb": "{where}: {numbers} med fødselsnummer, {words} med helseopplysninger",
