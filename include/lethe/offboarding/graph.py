@@ -244,11 +244,11 @@ class GraphPlatform:
             where = ("users", user, "messages", found["id"], "$value")
             header = self._client.beginning(*where, until=b"\r\n\r\n", most=LARGEST) or b""
         flags = {
-            "\\Seen": found["isRead"],
-            "\\Draft": found["isDraft"],
+            "\\Seen": found.get("isRead"),
+            "\\Draft": found.get("isDraft"),
             "\\Flagged": (found.get("flag") or {}).get("flagStatus") == "flagged",
         }
-        said = {name for name, is_set in flags.items() if is_set} | set(found["categories"])
+        said = {name for name, is_set in flags.items() if is_set} | set(found.get("categories") or ())
         received = datetime.fromisoformat(found["receivedDateTime"])
         return Envelope(Ref(found["id"]), header, sizes.get(found["id"], SIZE), received, frozenset(said))
 
