@@ -89,7 +89,10 @@ class Environment:
         """Return what each part is doing: "healthy", "running" or "stopped"."""
         health = self._health()
         parts = {name: "healthy" if state == "healthy" else "running" for name, state in health.items()}
-        parts |= {s.name: parts.get(s.name, "running") if s.leader() else "stopped" for s in self.services}
+        parts |= {s.name: parts.get(s.name, "running") if s.leader() else "stopped" for s in self._airflow}
+        for service in self._mail_services():
+            answers = service.leader() is not None and self.mail().answers(service.name)
+            parts[service.name] = "healthy" if answers else "stopped" if service.leader() is None else "running"
         known = (self.home / "ports.json").exists()
         return {"postgres": "healthy" if known and self.postgres().running() else "stopped"} | parts
 

@@ -85,6 +85,10 @@ class Mail:
                     sent = Sent(each.message, each.flags, each.received, nowhere)
                     platform.deposit_all(Mailbox(address), each.folder, [sent])
 
+    def answers(self, name: str) -> bool:
+        """Whether one of them takes connections."""
+        return _answers(self._ports[name])
+
     def platform(self) -> DovecotPlatform | GraphPlatform:
         """The mail platform as Lethe reaches it."""
         if self.is_real:
@@ -124,12 +128,15 @@ class Mail:
 
 def _wait_for(port: int) -> None:
     deadline = time.monotonic() + 20
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return
+    while not _answers(port):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"nobody answers on port {port} of the mail servers; see their logs")
+        time.sleep(0.05)
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True

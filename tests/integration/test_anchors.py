@@ -201,7 +201,8 @@ def test_over_tls_the_server_must_be_who_it_says(
 def test_login_and_password_go_to_the_authority_and_into_no_log(
     authority: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    for name in ("", "httpx", "httpcore"):  # who else uses them may have muted them in this process
+        caplog.set_level(logging.DEBUG, name)
     with serving(granting(authority), login=("kari", PASSWORD)) as url:
         assert _publish(url.replace("//", f"//kari:{PASSWORD.replace(' ', '%20')}@"), authority.ca)
         assert "status 401" in _refusal(url, authority.ca)

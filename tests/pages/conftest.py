@@ -5,6 +5,7 @@ sites keep them. The demo and the compose file go the other way.
 """
 
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ import pytest
 
 from demo.environment import ROOT, Environment
 from demo.generate import build
+from demo.processes import Service
 from lethe.connections import conninfo_from_environment
 from lethe.model import Plan
 from lethe.run import Lethe
@@ -31,7 +33,13 @@ class WebServer(Environment):
 
     def __init__(self, home: Path) -> None:
         super().__init__(home)
-        self.services = [self._service("api-server")]
+        self._airflow = [self._service("api-server", sys.executable, "-m", "airflow", "api-server")]
+
+    def _mail_services(self) -> list[Service]:
+        return []
+
+    def _start_mail(self) -> None:
+        pass
 
     def _start_airflow(self, variables: dict[str, str]) -> None:
         super()._start_airflow({n: v for n, v in variables.items() if not n.startswith("AIRFLOW_CONN_")})
