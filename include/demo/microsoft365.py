@@ -42,8 +42,9 @@ WELL_KNOWN = {
     "recoverableitemsdeletions": "Deletions",
 }
 HIDDEN = {"recoverableitemsdeletions"}
+_TEXT = "'((?:[^']|'')+)'"
 _WANTED = re.compile(
-    r"mail eq '(.+)' or userPrincipalName eq '(.+)' or proxyAddresses/any\(p:p eq 'smtp:(.+)'\)", re.DOTALL
+    rf"mail eq {_TEXT} or userPrincipalName eq {_TEXT} or proxyAddresses/any\(p:p eq 'smtp:{_TEXT[1:]}\)"
 )
 
 

@@ -383,6 +383,13 @@ def test_two_accounts_with_one_address_are_left_alone(mail: Graph) -> None:
     assert len(mail.users) == 2
 
 
+def test_an_address_with_a_quote_is_asked_for_as_it_is(mail: Graph) -> None:
+    mail.users.clear()
+    mailbox = mail.create()
+    mail.of(mailbox).address = "o'brien@tindheim.example"
+    assert mail.platform.account(Mailbox("o'brien@tindheim.example")).may_sign_in
+
+
 def test_another_who_had_the_address_and_can_be_restored_is_not_removed(mail: Graph) -> None:
     mailbox = mail.create([Given(HELLO)])
     earlier = User("e0643f21-0000-4000-8000-000000000002", mailbox)
