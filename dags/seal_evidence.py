@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable
 
-from lethe_airflow import check, seal, sweep
+from lethe_airflow import check, roles, seal, sweep
 
 RUNBOOK = """
 What a deed wrote down lies in its store's outbox until this DAG has sealed it: *collect* takes it over into the log in
@@ -44,10 +44,7 @@ with DAG(
     is_paused_upon_creation=False,  # evidence that nobody seals stops the sweeps in the end
     max_active_runs=1,
     tags=["lethe", "evidence", "C5"],
-    access_control={
-        "Platform": {"DAGs": {"can_read", "can_edit"}, "DAG Runs": {"can_create", "can_read"}},
-        "PrivacyOfficer": {"DAGs": {"can_read"}, "DAG Runs": {"can_read"}},
-    },
+    access_control=roles.RUN_BY_PLATFORM,
     default_args={
         "owner": "platform-team",
         "retries": 3,

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param
 
-from lethe_airflow import check, letters, sweep
+from lethe_airflow import check, letters, roles, sweep
 
 RUNBOOK = """
 Asks every store again whether anything expired remains, by Great Expectations and SQL that the sweep knows nothing of:
@@ -51,10 +51,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     tags=["lethe", "checks", "C4"],
-    access_control={
-        "Platform": {"DAGs": {"can_read", "can_edit"}, "DAG Runs": {"can_create", "can_read"}},
-        "PrivacyOfficer": {"DAGs": {"can_read"}, "DAG Runs": {"can_read"}},
-    },
+    access_control=roles.RUN_BY_PLATFORM,
     params={
         "as_of": Param(
             None, type=["null", "string"], format="date", description="Ask as of this day; today when empty"

@@ -192,11 +192,6 @@ class Environment:
         if not mail.is_real:
             self._say("  no Dovecot here: a stand-in for Microsoft 365 takes its place (`make system` as root)")
 
-    def lay_mail(self) -> None:
-        """The mailboxes as they were at first, and no letter."""
-        stop(self._mail_services())
-        self._start_mail()
-
     def mail(self) -> Mail:
         """Return the demo's mail servers, running or not."""
         ports, keys = configuration.read_ports(self.home / "ports.json"), self._secrets()

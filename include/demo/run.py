@@ -54,7 +54,6 @@ class Demo:
 
     def lay(self) -> dict[str, str]:
         """Build the estate anew; the administrator's addresses by store."""
-        self.environment.lay_mail()
         return estate_setup.lay(self._address, self.environment.policy, self.environment.home)
 
     def lay_for_looking(self, *, anew: bool) -> None:

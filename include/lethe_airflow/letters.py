@@ -6,7 +6,7 @@ By mail, and to the webhooks of chats and ticket systems; what one of them did n
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from functools import partial
 from html import escape
@@ -23,6 +23,9 @@ from lethe_airflow.sweep import lethe_at_work
 from lethe_airflow.webhook import PREFIX, Refused, Webhook
 
 log = logging.getLogger("lethe")
+
+Send = Callable[[str, str, dict[str, Any]], None]
+"""Sends by one channel: a subject and HTML for people, or a document for a program; NotSent."""
 
 _WORDS = {
     "en": (
@@ -74,50 +77,49 @@ def letters() -> None:
     """Tell each role in the ways that the policy has for it; what could not be sent is told at the next try or run."""
     failed = list[str]()
     with lethe_at_work() as lethe:
-        for role, channel, send in _ways(lethe.policy):
-            try:
-                told = lethe.state.findings.tell(role, channel, clock.now(), send)
-            except _NotSent as error:
-                log.error("%s, %s: not sent: %s", role, channel, error)  # noqa: TRY400 - its traceback has addresses
-                failed.append(f"{role} by {channel}")
-            else:
-                log.info("%s, %s: told of %d findings", role, channel, told)
+        lang = lethe.policy.organisation.languages[0]
+        for role in lethe.policy.organisation.notify:
+            for channel, send in _ways(lethe.policy, role).items():
+
+                def say(known: Sequence[Known], role: str = role, send: Send = send) -> None:
+                    send(*letter(known, lang), document(known, role, lang))
+
+                try:
+                    told = lethe.state.findings.tell(role, channel, clock.now(), say)
+                except NotSent as error:
+                    failed.append(_failed(role, channel, error))
+                else:
+                    log.info("%s, %s: told of %d findings", role, channel, told)
     if failed:
         raise AirflowException(
             f"not told: {', '.join(failed)}; see Airflow's connections (smtp_default for mail) and what they lead to"
         )
 
 
-def _ways(policy: Policy) -> Iterator[tuple[str, str, Callable[[Sequence[Known]], None]]]:
-    """Each role with each channel that it has, and what sends by it: one mail to all addresses, and each webhook."""
-    for role, places in policy.organisation.notify.items():
-        addresses = [place for place in places if not place.startswith(PREFIX)]
-        if addresses:
-            yield role, "mail", partial(_mail, policy, addresses)
-        for place in places:
-            if place.startswith(PREFIX):
-                yield role, place, partial(_post, policy, role, place.removeprefix(PREFIX))
-
-
-def tell(policy: Policy, role: str, subject: str, text: str) -> list[str]:
-    """Tell a role something in each of its ways; the channels that did not take it. No way at all is one of these."""
-    places = policy.organisation.notify.get(role, ())
-    failed = [] if places else ["any way: the policy's notify has none"]
-    addresses = [place for place in places if not place.startswith(PREFIX)]
-    ways: dict[str, SmtpNotifier | Webhook] = {
-        place: Webhook(place.removeprefix(PREFIX), {"text": f"{subject}\n\n{text}", "role": role})
-        for place in places
-        if place.startswith(PREFIX)
-    }
-    if addresses:
-        ways["mail"] = SmtpNotifier(to=addresses, subject=subject, html_content=as_html(text))
-    for channel, notifier in ways.items():
+def tell(policy: Policy, role: str, subject: str, text: str) -> None:
+    """Tell a role something in each of its ways; NotSent with those that did not take it, or when there is none."""
+    failed = list[str]()
+    ways = _ways(policy, role)
+    for channel, send in ways.items():
         try:
-            _by(notifier)
-        except _NotSent as error:
-            log.error("%s, %s: not sent: %s", role, channel, error)  # noqa: TRY400 - its traceback has addresses
-            failed.append(channel)
-    return failed
+            send(subject, as_html(text), {"text": f"{subject}\n\n{text}", "role": role})
+        except NotSent as error:
+            failed.append(_failed(role, channel, error))
+    if failed or not ways:
+        raise NotSent(f"not told: {', '.join(failed) or f'{role}: the policy has no way to it'}; see `notify`")
+
+
+def _ways(policy: Policy, role: str) -> Mapping[str, Send]:
+    """What sends by each channel that a role has: one mail to all addresses, and each webhook."""
+    places = policy.organisation.notify.get(role, ())
+    addresses = [place for place in places if not place.startswith(PREFIX)]
+    hooks = {place: partial(_post, place.removeprefix(PREFIX)) for place in places if place.startswith(PREFIX)}
+    return {**({"mail": partial(_mail, addresses)} if addresses else {}), **hooks}
+
+
+def _failed(role: str, channel: str, error: NotSent) -> str:
+    log.error("%s, %s: not sent: %s", role, channel, error)
+    return f"{role} by {channel}"
 
 
 def as_html(text: str) -> str:
@@ -125,27 +127,26 @@ def as_html(text: str) -> str:
     return "".join(f"<p>{'<br>'.join(escape(part).splitlines())}</p>" for part in text.strip().split("\n\n"))
 
 
-class _NotSent(Exception):
+class NotSent(Exception):
     """It was not taken; says of what kind the failure was, and neither addresses nor what was answered."""
 
 
-def _mail(policy: Policy, addresses: Sequence[str], known: Sequence[Known]) -> None:
-    subject, text = letter(known, policy.organisation.languages[0])
-    _by(SmtpNotifier(to=list(addresses), subject=subject, html_content=text))
+def _mail(addresses: Sequence[str], subject: str, html: str, _: dict[str, Any]) -> None:
+    _by(SmtpNotifier(to=list(addresses), subject=subject, html_content=html))
 
 
-def _post(policy: Policy, role: str, connection: str, known: Sequence[Known]) -> None:
-    _by(Webhook(connection, document(known, role, policy.organisation.languages[0])))
+def _post(connection: str, _: str, __: str, told: dict[str, Any]) -> None:
+    _by(Webhook(connection, told))
 
 
 def _by(notifier: SmtpNotifier | Webhook) -> None:
     context: Any = {}
-    failure: _NotSent | None = None
+    failure: NotSent | None = None
     try:
         notifier.notify(context)
     except Refused as error:
-        failure = _NotSent(str(error))
+        failure = NotSent(str(error))
     except Exception as error:  # noqa: BLE001 - sockets, TLS, Airflow's connections: all mean that nothing went
-        failure = _NotSent(type(error).__name__)
+        failure = NotSent(type(error).__name__)
     if failure is not None:
         raise failure

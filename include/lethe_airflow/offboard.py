@@ -20,9 +20,9 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from lethe import clock
 from lethe.offboarding import letters
 from lethe.offboarding.departures import Departure, Event, Word
-from lethe.offboarding.desk import Desk, Exceptions
+from lethe.offboarding.desk import Desk, NotAllHandedOver
 from lethe_airflow.approval import APPROVE, REJECT, Answered
-from lethe_airflow.letters import tell
+from lethe_airflow.letters import NotSent, tell
 from lethe_airflow.mail import desk_at_work, send
 from lethe_airflow.roles import POOL
 
@@ -199,7 +199,7 @@ def hand_over(departure: str) -> dict[str, int]:
     with desk_at_work() as desk:
         try:
             counts = desk.hand_over(departure, clock.now(), lambda count: log.info("%d messages", count))
-        except Exceptions as why:
+        except NotAllHandedOver as why:
             log.warning("%s", why)
             counts = desk.exceptions(departure)
     return dict(counts)
@@ -234,9 +234,10 @@ def verify(departure: str) -> dict[str, int]:
 def _tell_hr(desk: Desk, departure: Departure, confirmed: int) -> None:
     role, organisation = desk.hr, desk.policy.organisation
     if role is not None and role in organisation.notify:
-        failed = tell(desk.policy, role, *letters.to_hr(departure, confirmed, organisation.languages[0]))
-        if failed:
-            raise AirflowException(f"{role} was not told by {', '.join(failed)}; see Airflow's connections")
+        try:
+            tell(desk.policy, role, *letters.to_hr(departure, confirmed, organisation.languages[0]))
+        except NotSent as error:
+            raise AirflowException(str(error)) from None
 
 
 @task

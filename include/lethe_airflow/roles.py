@@ -40,6 +40,12 @@ READER: frozenset[Permission] = frozenset(
     [*(("can_read", name) for name in _READ), *(("menu_access", name) for name in _MENU), *_OWN_ACCOUNT]
 )
 
+# What most DAGs say in their `access_control`: the platform team runs it, and the privacy officer reads it.
+RUN_BY_PLATFORM = {
+    "Platform": {"DAGs": {"can_read", "can_edit"}, "DAG Runs": {"can_create", "can_read"}},
+    "PrivacyOfficer": {"DAGs": {"can_read"}, "DAG Runs": {"can_read"}},
+}
+
 # Who sees one DAG only, by its `access_control`: nothing here says "all DAGs".
 GUEST: frozenset[Permission] = frozenset(
     [

@@ -17,9 +17,9 @@ from lethe.offboarding import letters
 from lethe.offboarding.caretaker import Caretaker
 from lethe.offboarding.letters import Letter
 from lethe.offboarding.upkeep import Found
-from lethe_airflow.letters import tell
+from lethe_airflow.letters import NotSent, tell
 from lethe_airflow.mail import desk_at_work, send
-from lethe_airflow.roles import POOL
+from lethe_airflow.roles import POOL, RUN_BY_PLATFORM
 
 log = logging.getLogger("lethe")
 
@@ -30,10 +30,7 @@ def settings(obligation: str) -> dict[str, Any]:
         "catchup": False,
         "max_active_runs": 1,
         "tags": ["lethe", "mail", obligation],
-        "access_control": {
-            "Platform": {"DAGs": {"can_read", "can_edit"}, "DAG Runs": {"can_create", "can_read"}},
-            "PrivacyOfficer": {"DAGs": {"can_read"}, "DAG Runs": {"can_read"}},
-        },
+        "access_control": RUN_BY_PLATFORM,
         "default_args": {
             "owner": "platform-team",
             "retries": 3,
@@ -64,20 +61,18 @@ def scan() -> dict[str, int]:
 def _report(policy: Policy, found: Mapping[str, Found]) -> None:
     """Tell the privacy officer in each way that the policy has for the role; StoreError when one did not take it."""
     subject, text = letters.report(found, policy.organisation.languages[0])
-    failed = tell(policy, policy.organisation.privacy_officer, subject, text)
-    if failed:
-        raise StoreError(f"the privacy officer was not told by {', '.join(failed)}; see Airflow's connections")
+    try:
+        tell(policy, policy.organisation.privacy_officer, subject, text)
+    except NotSent as error:
+        raise StoreError(str(error)) from None
 
 
 def _send(letter: Letter) -> None:
     """Mail a letter; StoreError when it was not taken, so that the next one gets theirs."""
-    problem = ""
     try:
         send(letter)
     except AirflowException as error:
-        problem = str(error)
-    if problem:
-        raise StoreError(problem)
+        raise StoreError(str(error)) from None
 
 
 def _logged(counts: dict[str, int]) -> dict[str, int]:

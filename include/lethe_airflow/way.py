@@ -10,6 +10,7 @@ from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, TaskGr
 
 from lethe.model import Anonymise, Rule
 from lethe_airflow import sweep
+from lethe_airflow.roles import RUN_BY_PLATFORM
 
 DELETING = "retention_sweep"
 ANONYMISING = "anonymize_ex_customers"
@@ -41,10 +42,7 @@ def shared(dag: str) -> dict[str, Any]:
         "schedule": _schedule() if rules_of(dag) else None,
         "catchup": False,
         "max_active_runs": 1,
-        "access_control": {
-            "Platform": {"DAGs": {"can_read", "can_edit"}, "DAG Runs": {"can_create", "can_read"}},
-            "PrivacyOfficer": {"DAGs": {"can_read"}, "DAG Runs": {"can_read"}},
-        },
+        "access_control": RUN_BY_PLATFORM,
         "default_args": {
             "owner": "platform-team",
             "retries": 3,

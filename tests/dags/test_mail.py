@@ -120,16 +120,18 @@ def test_the_officer_is_told_in_every_way_and_what_did_not_take_it_is_said(monke
     def by(notifier: object) -> None:
         sent.append(notifier)
         if isinstance(notifier, Webhook):
-            raise letters._NotSent("it answered 500")
+            raise letters.NotSent("it answered 500")
 
     monkeypatch.setattr(letters, "_by", by)
     places = {"privacy-officer": ("ombud@tindheim.example", "webhook:chat")}
     policy = SimpleNamespace(organisation=SimpleNamespace(notify=places))
-    assert letters.tell(policy, "privacy-officer", "Subject", "One\n\n<two>\nthree") == ["webhook:chat"]
+    with pytest.raises(letters.NotSent, match="not told: privacy-officer by webhook:chat"):
+        letters.tell(policy, "privacy-officer", "Subject", "One\n\n<two>\nthree")
     assert len(sent) == 2
     mailed = next(each for each in sent if not isinstance(each, Webhook))
     assert mailed.html_content == "<p>One</p><p>&lt;two&gt;<br>three</p>"
-    assert letters.tell(policy, "hr-manager", "Subject", "Text") == ["any way: the policy's notify has none"]
+    with pytest.raises(letters.NotSent, match="hr-manager: the policy has no way to it"):
+        letters.tell(policy, "hr-manager", "Subject", "Text")
 
 
 def test_a_letter_that_is_not_taken_lets_the_next_one_go(monkeypatch: pytest.MonkeyPatch) -> None:

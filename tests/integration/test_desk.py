@@ -13,7 +13,7 @@ from lethe.errors import StoreError, StoreUnreachable
 from lethe.holds import Because, Target
 from lethe.offboarding import rules
 from lethe.offboarding.departures import Departure, DepartureError, Withdrawn, Word
-from lethe.offboarding.desk import Desk, Held, TooEarly
+from lethe.offboarding.desk import Desk, Held, NotAllHandedOver, TooEarly
 from lethe.offboarding.directory import Directory
 from lethe.offboarding.memory import MemoryPlatform
 from lethe.offboarding.platform import Mailbox
@@ -404,6 +404,20 @@ def test_what_is_gone_or_refused_takes_a_person(desk: Desk) -> None:
     desk.say(departure, "exceptions-accepted", days(31), Word("PrivacyOfficer"))
     assert desk.hand_over(departure, days(31)) == {"confirmed": 4, "gone": 1}
     desk.delete(departure, days(90))
+
+
+def test_what_is_back_or_taken_now_is_handed_over_and_nobody_has_to_accept_anything(desk: Desk) -> None:
+    departure = closed(desk)
+    choose(desk, departure)
+    desk.say(departure, "approved", days(30), MANAGER)
+    messages = desk.platform.accounts[KARI].folders["Overlevering",]
+    ref = next(iter(messages))
+    moved = messages.pop(ref)
+    with pytest.raises(NotAllHandedOver):
+        desk.hand_over(departure, days(30))
+    messages[ref] = moved
+    assert desk.hand_over(departure, days(31)) == {"confirmed": 5}
+    assert desk.state.departures.find(departure).has("handed-over")
 
 
 class Stubborn(MemoryPlatform):

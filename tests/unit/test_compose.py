@@ -14,6 +14,8 @@ import jsonschema
 import pytest
 import yaml
 
+from lethe.policy import load
+
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docker-compose.yaml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
@@ -105,6 +107,13 @@ def test_only_the_scheduler_reaches_the_stores_and_signs() -> None:
     }
     reach = {service for service, name, _ in ENVIRONMENT if re.match(r"AIRFLOW_CONN_LETHE_(?!STATE)", name)}
     assert reach == {"scheduler"}
+
+
+def test_the_scheduler_has_every_connection_that_the_shipped_policy_names() -> None:
+    policy = load(ROOT / "include" / "policy")
+    named = {store.connection for store in policy.stores.values()} | {"smtp_default", policy.offboarding.connection}
+    named |= {each.connection for each in policy.documents.values()}
+    assert {f"AIRFLOW_CONN_{name.upper()}" for name in named} <= set(SERVICES["scheduler"]["environment"])
 
 
 def test_what_is_kept_outside_is_written_by_the_scheduler_and_read_by_the_web_server() -> None:

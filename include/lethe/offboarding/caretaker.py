@@ -112,9 +112,9 @@ class Caretaker:
             except StoreError as error:
                 failed += 1
                 log.warning("employee %s: %s", employee.number, error)
-        end()
         counts += Counter(employees=len(employees), failed=failed)
         self.looked.ran(uuid4().hex, what, obligation, counts)
+        end()
         if failed:
             raise StoreError(f"{failed} of {len(employees)} mailboxes could not be looked through; the others were")
         return counts

@@ -41,7 +41,7 @@ class TooEarly(DepartureError):
     """What the step waits for has not come yet."""
 
 
-class Exceptions(DepartureError):
+class NotAllHandedOver(DepartureError):
     """Messages that were chosen and cannot be handed over: a person must accept that before anything is deleted."""
 
 
@@ -243,7 +243,10 @@ class Desk:
     def hand_over(
         self, departure: str, now: datetime, progress: Callable[[int], None] = lambda _: None
     ) -> Counter[str]:
-        """Hand over what was chosen, once it is approved; Exceptions while a message needs a person's word."""
+        """Hand over what was chosen, once it is approved; NotAllHandedOver while a message needs a person's word.
+
+        What was gone or refused is tried again each time, until a person accepts that it stays behind.
+        """
         found, people = self.standing(departure, now)
         self._require(found, "approved", "the manager has not approved what is handed over")
         if self.needs_officer(found.id):
@@ -251,9 +254,11 @@ class Desk:
         counts = Counter[str]()
         for recipient in people.recipients:
             handed = self.state.departures.handed(found.id, recipient.number)
+            if not found.has("exceptions-accepted"):
+                handed.try_again()
             counts += hand_over(self.platform, handed, _route(people.employee, recipient), progress)
         if (counts["gone"] or counts["refused"]) and not found.has("exceptions-accepted"):
-            raise Exceptions(
+            raise NotAllHandedOver(
                 f"departure {found.id[:12]}: {counts['gone']} messages are not in the mailbox any more and "
                 f"{counts['refused']} were refused by the recipient's; nothing is deleted until a person accepts that"
             )

@@ -179,7 +179,7 @@ class Client:
                 )
             sleep(pause)
             waited += pause
-        raise StoreRefused("mail: Microsoft Graph takes no token of the application; see the connection")
+        raise StoreUnreachable("mail: the application's token ended at the last try; try again")
 
     def _sound(self, answer: httpx.Response, *, signed: bool) -> httpx.Response:
         """The answer, where a caller knows what it means; else its error in Lethe's words."""

@@ -1,7 +1,7 @@
 """Handing messages over: each byte for byte into a colleague's mailbox, once, with a receipt.
 
     chosen ─▶ digest written down ─▶ deposited ─▶ received ─▶ read back ─▶ confirmed
-                                        └─ gone, refused: told by number, and never tried again
+                                        └─ gone, refused: told by number
 
 Mail has no transactions. So what is about to be deposited is written down first; whoever goes on after a stop looks
 into the colleague's folder for what arrived without a receipt, before anything is deposited again.

@@ -92,6 +92,11 @@ class Handed:
         self._connection.get().execute(_SQL["settle"], {**self._of, "numbers": list(numbers), "state": state})
 
     @telling
+    def try_again(self) -> None:
+        """What was gone or refused is still to be handed over: it may be back, or the mailbox may take it now."""
+        self._connection.get().execute(_SQL["try_again"], self._of)
+
+    @telling
     def unconfirmed(self) -> tuple[Received, ...]:
         """What was deposited and not read back yet."""
         return tuple(Received(number, Ref(ref), digest) for number, ref, digest in self._all("unconfirmed"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -18,6 +18,10 @@ from lethe.offboarding.sensitive import sensitive
 
 Old = Mapping[tuple[str, ...], Mapping[Period, int]]
 """Messages by folder and the longest of the periods that they are older than."""
+
+
+OVERLAP = timedelta(minutes=5)
+"""Clocks differ, and a mail server's knows whole seconds: what came when the last scan was is looked into twice."""
 
 
 class Found(NamedTuple):
@@ -61,7 +65,7 @@ def scan(
     found: dict[tuple[str, ...], Found] = {}
     for folder in platform.folders(mailbox):
         for envelope in platform.look(mailbox, folder.path):
-            if since is not None and envelope.received < since:
+            if since is not None and envelope.received < since - OVERLAP:
                 continue
             try:
                 told = sensitive(platform.read(mailbox, folder.path, envelope.ref), health_words)

@@ -41,6 +41,10 @@ WHERE h.departure = %(departure)s AND h.recipient = %(recipient)s AND h.number =
 UPDATE lethe.handed SET state = %(state)s
 WHERE departure = %(departure)s AND recipient = %(recipient)s AND number = ANY(%(numbers)s::bigint[])
 
+-- name: try_again
+UPDATE lethe.handed SET state = 'chosen'
+WHERE departure = %(departure)s AND recipient = %(recipient)s AND state IN ('gone', 'refused')
+
 -- name: unconfirmed
 SELECT number, target, digest FROM lethe.handed
 WHERE departure = %(departure)s AND recipient = %(recipient)s AND state = 'received' ORDER BY number
