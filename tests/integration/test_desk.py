@@ -396,13 +396,16 @@ def test_what_is_gone_or_refused_takes_a_person(desk: Desk) -> None:
     choose(desk, departure)
     desk.say(departure, "approved", days(30), MANAGER)
     messages = desk.platform.accounts[KARI].folders["Overlevering",]
-    messages.pop(next(iter(messages)))
+    ref = next(iter(messages))
+    moved = messages.pop(ref)
     with pytest.raises(DepartureError, match="1 messages are not in the mailbox any more and 0 were refused"):
         desk.hand_over(departure, days(30))
     with pytest.raises(TooEarly):
         desk.delete(departure, days(90))
     desk.say(departure, "exceptions-accepted", days(31), Word("PrivacyOfficer"))
     assert desk.hand_over(departure, days(31)) == {"confirmed": 4, "gone": 1}
+    messages[ref] = moved  # what is back after the end is in no root, and stays behind as was accepted
+    assert desk.hand_over(departure, days(32)) == {"confirmed": 4, "gone": 1}
     desk.delete(departure, days(90))
 
 

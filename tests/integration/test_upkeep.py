@@ -255,3 +255,14 @@ def test_without_its_section_nothing_of_it_is_done(caretaker: Caretaker) -> None
         without.remind(NOW)
     with pytest.raises(ConfigError, match="has no scan"):
         without.scan(NOW, lambda _: None)
+
+
+def test_what_could_not_be_read_is_counted_and_nobody_is_told_of_it_alone(caretaker: Caretaker, post: Post) -> None:
+    picture = b"Subject: x\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\niVBORw0KGgo=\r\n"
+    caretaker.platform.deposit(KARI, ("Bilder",), picture, [], NOW - timedelta(days=1))
+    put(caretaker, KARI, "INBOX", NIN, 1)
+    reports = []
+    counts = caretaker.scan(NOW, reports.append)
+    assert (counts["unread"], counts["identity_numbers"]) == (1, 1)
+    assert "Bilder" not in post.sent[0].text
+    assert reports == [{"1": Found(1, 0)}]

@@ -245,7 +245,7 @@ class Desk:
     ) -> Counter[str]:
         """Hand over what was chosen, once it is approved; NotAllHandedOver while a message needs a person's word.
 
-        What was gone or refused is tried again each time, until a person accepts that it stays behind.
+        What was gone or refused is tried again each time, until the hand-over is over: its root stands in evidence.
         """
         found, people = self.standing(departure, now)
         self._require(found, "approved", "the manager has not approved what is handed over")
@@ -254,7 +254,7 @@ class Desk:
         counts = Counter[str]()
         for recipient in people.recipients:
             handed = self.state.departures.handed(found.id, recipient.number)
-            if not found.has("exceptions-accepted"):
+            if not found.has("handed-over"):
                 handed.try_again()
             counts += hand_over(self.platform, handed, _route(people.employee, recipient), progress)
         if (counts["gone"] or counts["refused"]) and not found.has("exceptions-accepted"):
